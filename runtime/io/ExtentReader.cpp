@@ -1,0 +1,172 @@
+//===- ExtentReader.cpp - Many small pieces in few large reads ------------===//
+
+#include "runtime/io/TensorSet.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace mbc {
+
+/// An extent of at least this size is read straight into its place: the system
+/// call is small beside it, and the copy out of the staging buffer is saved.
+static constexpr uint64_t directBytes = 256u << 10;
+
+/// A gap up to a page is read along whatever the share of useful bytes: the
+/// device reads the page in any case, and the copy costs less than a call.
+static constexpr uint64_t freeGapBytes = 4096;
+
+ExtentReader::ExtentReader(const TensorSet &set) : set(set) {}
+ExtentReader::~ExtentReader() = default;
+
+static uint64_t endOf(const Extent &extent) {
+  return extent.offset + bytesOf(extent.dtype, extent.count);
+}
+
+/// Fuses extents that continue each other both in the file and in the buffer.
+static void coalesce(std::vector<Extent> &extents) {
+  size_t kept = 0;
+  for (size_t i = 1; i < extents.size(); ++i) {
+    Extent &last = extents[kept];
+    const Extent &next = extents[i];
+    if (next.file == last.file && next.dtype == last.dtype &&
+        next.offset == endOf(last) && next.dest == last.dest + last.count)
+      last.count += next.count;
+    else
+      extents[++kept] = next;
+  }
+  if (!extents.empty())
+    extents.resize(kept + 1);
+}
+
+Expected<const File *> ExtentReader::open(uint32_t file) {
+  if (auto it = opened.find(file); it != opened.end())
+    return &it->second;
+  // Many readers over hundreds of shards must stay below the usual limit of
+  // 1024 open files.
+  if (opened.size() == maxOpenFiles) {
+    opened.erase(openOrder.front());
+    openOrder.pop_front();
+  }
+  MBC_ASSIGN(File handle, File::openRead(set.files()[file]));
+  openOrder.push_back(file);
+  return &opened.emplace(file, std::move(handle)).first->second;
+}
+
+Status ExtentReader::readDirect(const File &file, const Extent &extent,
+                                std::span<std::byte> buffer) {
+  return file.readAt(extent.offset,
+                     buffer.subspan(bytesOf(extent.dtype, extent.dest),
+                                    bytesOf(extent.dtype, extent.count)));
+}
+
+/// One extent of any size, through the staging buffer.
+Status ExtentReader::readConverted(const File &file, const Extent &extent,
+                                   DType dtype, std::span<std::byte> buffer) {
+  staging.resize(stagingBytes);
+  auto step = static_cast<int64_t>(stagingBytes / bytesOf(extent.dtype, 1));
+  for (int64_t i = 0; i < extent.count; i += step) {
+    int64_t count = std::min(step, extent.count - i);
+    MBC_TRY(
+        file.readAt(extent.offset + bytesOf(extent.dtype, i),
+                    std::span(staging).first(bytesOf(extent.dtype, count))));
+    convertElements(extent.dtype, staging.data(), dtype,
+                    buffer.data() + bytesOf(dtype, extent.dest + i), count);
+  }
+  return {};
+}
+
+/// Extents that lie in [first offset, end) of the file, by one read.
+Status ExtentReader::readMerged(const File &file,
+                                std::span<const Extent> extents, uint64_t end,
+                                DType dtype, std::span<std::byte> buffer) {
+  uint64_t begin = extents.front().offset;
+  staging.resize(stagingBytes);
+  MBC_TRY(file.readAt(begin, std::span(staging).first(end - begin)));
+  for (const Extent &extent : extents) {
+    const std::byte *from = staging.data() + (extent.offset - begin);
+    std::byte *to = buffer.data() + bytesOf(dtype, extent.dest);
+    convertElements(extent.dtype, from, dtype, to, extent.count);
+  }
+  return {};
+}
+
+/// A wrong extent must not become a wild write, so they are checked even
+/// though they come from code and not from files.
+static Status checkExtents(std::span<const Extent> extents, DType dtype,
+                           size_t files, int64_t elements) {
+  for (const Extent &e : extents) {
+    bool convertible = e.dtype == dtype || smallestCommonFloat(e.dtype, dtype);
+    if (e.file >= files || e.count < 0 || e.dest < 0 || e.dest > elements ||
+        e.count > elements - e.dest || !convertible)
+      return systemError(fmt::format(
+          "internal error: extent of {} {} elements at element {} does not fit "
+          "a buffer of {} {} elements",
+          e.count, safetensorsName(e.dtype), e.dest, elements,
+          safetensorsName(dtype)));
+  }
+  return {};
+}
+
+Status ExtentReader::gather(std::vector<Extent> &extents, DType dtype,
+                            std::span<std::byte> buffer) {
+  auto elements = static_cast<int64_t>(buffer.size() * 8 / bitsOf(dtype));
+  MBC_TRY(checkExtents(extents, dtype, set.files().size(), elements));
+  std::erase_if(extents, [](const Extent &e) { return e.count == 0; });
+  auto before = [](const Extent &a, const Extent &b) {
+    return a.file != b.file ? a.file < b.file : a.offset < b.offset;
+  };
+  if (!std::ranges::is_sorted(extents, before))
+    std::ranges::sort(extents, before);
+  coalesce(extents);
+
+  int64_t covered = 0;
+  for (const Extent &extent : extents)
+    covered += extent.count;
+  if (covered < elements)
+    std::memset(buffer.data(), 0, buffer.size());
+
+  for (size_t i = 0; i < extents.size();) {
+    const Extent &first = extents[i];
+    MBC_ASSIGN(const File *file, open(first.file));
+    uint64_t bytes = bytesOf(first.dtype, first.count);
+    if (first.dtype == dtype && bytes >= directBytes) {
+      MBC_TRY(readDirect(*file, first, buffer));
+      ++i;
+      continue;
+    }
+    // The longest run of neighbours that is worth one read.
+    uint64_t end = endOf(first), useful = bytes;
+    size_t last = i + 1;
+    for (; last < extents.size(); ++last) {
+      const Extent &next = extents[last];
+      uint64_t nextBytes = bytesOf(next.dtype, next.count);
+      uint64_t nextEnd = std::max(end, endOf(next));
+      bool near = next.offset <= end + freeGapBytes ||
+                  (useful + nextBytes) * 2 >= nextEnd - first.offset;
+      if (next.file != first.file || nextEnd - first.offset > stagingBytes ||
+          (next.dtype == dtype && nextBytes >= directBytes) || !near)
+        break;
+      end = nextEnd;
+      useful += nextBytes;
+    }
+    if (last > i + 1)
+      MBC_TRY(readMerged(*file, std::span(extents).subspan(i, last - i), end,
+                         dtype, buffer));
+    else if (first.dtype == dtype)
+      MBC_TRY(readDirect(*file, first, buffer));
+    else
+      MBC_TRY(readConverted(*file, first, dtype, buffer));
+    i = last;
+  }
+  return {};
+}
+
+Status ExtentReader::read(size_t index, int64_t begin, int64_t count,
+                          std::span<std::byte> buffer) {
+  scratch.clear();
+  set.locate(index, begin, count, 0, scratch);
+  return gather(scratch, set.tensors()[index].dtype, buffer);
+}
+
+} // namespace mbc
