@@ -1,0 +1,386 @@
+//===- NNOps.cpp - Verifiers of declarations and operators ----------------===//
+//
+// Numbers are those of README.md.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/NN/NNOps.h"
+#include "dialects/NN/AxisRules.h"
+#include "dialects/NN/Expr.h"
+
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SmallSet.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+using namespace mbc::nn;
+
+//===----------------------------------------------------------------------===//
+// Assembly
+//===----------------------------------------------------------------------===//
+
+/// `(%x: !nn.tensor<...>) { ... }`
+static ParseResult parseSignature(OpAsmParser &parser, Region &body) {
+  SmallVector<OpAsmParser::Argument> arguments;
+  return failure(
+      failed(parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren,
+                                      /*allowType=*/true)) ||
+      failed(parser.parseRegion(body, arguments)));
+}
+
+static void printSignature(OpAsmPrinter &printer, Operation *, Region &body) {
+  printer << '(';
+  llvm::interleaveComma(body.getArguments(), printer, [&](BlockArgument arg) {
+    printer.printRegionArgument(arg);
+  });
+  printer << ") ";
+  printer.printRegion(body, /*printEntryBlockArgs=*/false);
+}
+
+#define GET_OP_CLASSES
+#include "dialects/NN/NNOps.cpp.inc"
+
+// Inside, as `TensorType` alone would also be MLIR's.
+namespace mbc::nn {
+
+//===----------------------------------------------------------------------===//
+// Declarations
+//===----------------------------------------------------------------------===//
+
+Attribute ModelOp::getValue(StringRef name) {
+  return getValuesAttr() ? getValuesAttr().get(name) : Attribute();
+}
+
+/// (N16) Depth-first over calls; `path` are the calls that lead here.
+static LogicalResult verifyNoRecursion(BlockOp block,
+                                       SmallVectorImpl<CallOp> &path,
+                                       SmallPtrSetImpl<Operation *> &done) {
+  if (done.contains(block))
+    return success();
+  LogicalResult result = success();
+  block.walk([&](CallOp call) {
+    for (auto [i, outer] : llvm::enumerate(path)) {
+      if (outer.getCallee() != call.getCallee())
+        continue;
+      auto diag = call.emitOpError()
+                  << "block '" << call.getCallee() << "' contains itself";
+      for (CallOp link : ArrayRef<CallOp>(path).drop_front(i + 1))
+        diag.attachNote(link.getLoc()) << "calls '" << link.getCallee() << "'";
+      result = diag;
+      return WalkResult::interrupt();
+    }
+    auto callee = SymbolTable::lookupNearestSymbolFrom<BlockOp>(
+        block->getParentOp(), call.getCalleeAttr());
+    path.push_back(call);
+    if (callee && failed(verifyNoRecursion(callee, path, done)))
+      result = failure();
+    path.pop_back();
+    return failed(result) ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  done.insert(block);
+  return result;
+}
+
+LogicalResult ModelOp::verify() {
+  // (N10) a model is for at least one architecture.
+  if (getArchitectures().empty())
+    return emitOpError("needs an architecture name");
+  SmallPtrSet<Operation *, 8> done;
+  SmallVector<CallOp> path;
+  for (auto block : getOps<BlockOp>())
+    if (failed(verifyNoRecursion(block, path, done)))
+      return failure();
+  return success();
+}
+
+LogicalResult VariantOp::verify() {
+  // (N11) a case is [[tag, ...], [field], [field, default], ...].
+  llvm::SmallSet<StringRef, 8> tags;
+  for (Attribute entry : getCases()) {
+    auto list = dyn_cast<ArrayAttr>(entry);
+    auto names =
+        list && !list.empty() ? dyn_cast<ArrayAttr>(list[0]) : ArrayAttr();
+    if (!names || names.empty() ||
+        !llvm::all_of(names, llvm::IsaPred<StringAttr>))
+      return emitOpError("case must start with its tags");
+    for (StringRef tag : names.getAsValueRange<StringAttr>())
+      if (!tags.insert(tag).second)
+        return emitOpError() << "case '" << tag << "' is there twice";
+    for (Attribute field : llvm::drop_begin(list)) {
+      auto pair = dyn_cast<ArrayAttr>(field);
+      if (!pair || pair.empty() || pair.size() > 2 || !isa<StringAttr>(pair[0]))
+        return emitOpError()
+               << "case " << names << " must list [field] or [field, default]";
+    }
+  }
+  return success();
+}
+
+LogicalResult ParamOp::verify() {
+  auto emit = [&] { return emitOpError(); };
+  TensorType type = getType();
+  if (failed(verifyTensor(emit, type)))
+    return failure();
+  // (N05)
+  if (type.getElem() != "weight")
+    return emitOpError() << "must be of element kind 'weight', found '"
+                         << type.getElem() << "'";
+  llvm::SmallSet<StringRef, 4> targets, meshes;
+  if (getShardAttr())
+    for (auto shard : getShardAttr().getAsRange<ShardAttr>()) {
+      // (N07)
+      if (!llvm::is_contained({"tp", "ep", "etp"}, shard.getMesh()))
+        return emitOpError() << "unknown mesh axis '" << shard.getMesh()
+                             << "'; expected tp, ep or etp";
+      // (N08)
+      if (!meshes.insert(shard.getMesh()).second)
+        return emitOpError()
+               << "mesh axis '" << shard.getMesh() << "' is used twice";
+      for (StringAttr target : shard.getTargets()) {
+        if (failed(verifyShardTarget(emit, type, target.getValue())))
+          return failure();
+        if (!targets.insert(target.getValue()).second)
+          return emitOpError()
+                 << "'" << target.getValue() << "' is sharded twice";
+      }
+    }
+  // (N09)
+  if (getPadAttr())
+    for (auto pad : getPadAttr().getAsValueRange<StringAttr>())
+      if (!type.findAxis(pad))
+        return emitOpError()
+               << "unknown axis '" << pad << "' of " << type.text();
+  // (N13)
+  if (getTieWhenAttr() && !getTieAttr())
+    return emitOpError("has a condition of a tie, but no tie");
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Bodies
+//===----------------------------------------------------------------------===//
+
+/// (N12) A body ends with its values. (N15) Instances have different names,
+/// also from parameters.
+static LogicalResult verifyBody(Operation *op, Region &body) {
+  for (Type type : body.getArgumentTypes()) {
+    auto tensor = dyn_cast<TensorType>(type);
+    if (!tensor)
+      return op->emitOpError()
+             << "argument of type " << type << ", expected a tensor";
+    if (failed(verifyTensor([&] { return op->emitOpError(); }, tensor)))
+      return failure();
+  }
+  if (body.front().empty() || !isa<YieldOp>(body.front().back()))
+    return op->emitOpError("must end with 'nn.yield'");
+  llvm::MapVector<StringRef, Operation *> names;
+  WalkResult result = body.walk([&](Operation *inner) {
+    StringRef name;
+    if (auto call = dyn_cast<CallOp>(inner))
+      name = call.getInstance();
+    else if (auto param = dyn_cast<ParamOp>(inner))
+      name = param.getSymName();
+    else
+      return WalkResult::advance();
+    auto [it, inserted] = names.insert({name, inner});
+    if (inserted)
+      return WalkResult::advance();
+    auto diag = inner->emitOpError() << "'" << name << "' is named twice";
+    diag.attachNote(it->second->getLoc()) << "the first is here";
+    return WalkResult::interrupt();
+  });
+  return failure(result.wasInterrupted());
+}
+
+LogicalResult BlockOp::verify() { return verifyBody(*this, getBody()); }
+LogicalResult FuncOp::verify() { return verifyBody(*this, getBody()); }
+
+LogicalResult LayersOp::verify() {
+  if (failed(verifyBody(*this, getBody())))
+    return failure();
+  // (N19) one value is carried.
+  Operation *yield = getBody().front().getTerminator();
+  if (getBody().getNumArguments() == 0 || yield->getNumOperands() != 1 ||
+      yield->getOperand(0).getType() != getBody().getArgument(0).getType())
+    return emitOpError("must yield one value of the type of its first "
+                       "argument");
+  return success();
+}
+
+LogicalResult IfOp::verify() {
+  // (N18)
+  for (Region *region : getRegions()) {
+    auto yield = region->front().empty()
+                     ? YieldOp()
+                     : dyn_cast<YieldOp>(region->front().back());
+    if (!yield)
+      return emitOpError("branch must end with 'nn.yield'");
+    if (yield.getOperandTypes() != getResultTypes())
+      return emitOpError("branches must yield the types of the results");
+  }
+  return success();
+}
+
+LogicalResult GetOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // (N14) of the body, else of the model.
+  Operation *param = nullptr;
+  for (Operation *scope = getOperation()->getParentOp(); scope && !param;
+       scope = scope->getParentOp()) {
+    if (scope->hasTrait<OpTrait::SymbolTable>())
+      param = symbols.lookupSymbolIn(scope, getParamAttr());
+    if (isa<ModelOp>(scope))
+      break;
+  }
+  auto found = dyn_cast_or_null<ParamOp>(param);
+  if (!found)
+    return emitOpError() << "unknown parameter '" << getParam() << "'";
+  if (found.getType() == getType())
+    return success();
+  auto diag = emitOpError() << "has type " << getType();
+  diag.attachNote(found.getLoc()) << "the parameter has " << found.getType();
+  return diag;
+}
+
+template <typename OpT>
+static OpT lookupInModel(Operation *op, SymbolTableCollection &symbols,
+                         FlatSymbolRefAttr name) {
+  auto model = op->getParentOfType<ModelOp>();
+  return model ? dyn_cast_or_null<OpT>(symbols.lookupSymbolIn(model, name))
+               : OpT();
+}
+
+LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // (N17) operands and results are those of the block.
+  auto block = lookupInModel<BlockOp>(*this, symbols, getCalleeAttr());
+  if (!block)
+    return emitOpError() << "unknown block '" << getCallee() << "'";
+  if (getInstance().empty())
+    return emitOpError("needs an instance name");
+  Region &body = block.getBody();
+  if (getOperandTypes() == TypeRange(body.getArgumentTypes()) &&
+      getResultTypes() ==
+          TypeRange(body.front().getTerminator()->getOperandTypes()))
+    return success();
+  auto diag = emitOpError() << "does not fit block '" << getCallee() << "'";
+  diag.attachNote(block.getLoc()) << "the block is here";
+  return diag;
+}
+
+LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // (N17)
+  auto layers = lookupInModel<LayersOp>(*this, symbols, getStackAttr());
+  if (!layers)
+    return emitOpError() << "unknown layers '" << getStack() << "'";
+  if (getOperandTypes() == TypeRange(layers.getBody().getArgumentTypes()) &&
+      getResult().getType() == layers.getBody().getArgument(0).getType())
+    return success();
+  auto diag = emitOpError() << "does not fit layers '" << getStack() << "'";
+  diag.attachNote(layers.getLoc()) << "the layers are here";
+  return diag;
+}
+
+//===----------------------------------------------------------------------===//
+// Operators
+//===----------------------------------------------------------------------===//
+
+static TensorType typeOf(Value value) {
+  return value ? cast<TensorType>(value.getType()) : TensorType();
+}
+
+static SmallVector<TensorType> typesOf(ValueRange values) {
+  return llvm::map_to_vector(values, typeOf);
+}
+
+/// (N48) The results are what the rule gives.
+static LogicalResult checkResults(Operation *op, ArrayRef<TensorType> rule) {
+  if (rule.size() != op->getNumResults())
+    return op->emitOpError() << "has " << op->getNumResults()
+                             << " results, expected " << rule.size();
+  for (auto [expected, result] : llvm::zip(rule, op->getResults()))
+    if (result.getType() != expected)
+      return op->emitOpError() << "result has type " << result.getType()
+                               << ", expected " << expected;
+  return success();
+}
+
+static LogicalResult check(Operation *op, AxisResult rule) {
+  return failed(rule) ? failure() : checkResults(op, *rule);
+}
+static LogicalResult check(Operation *op, AxisResults rule) {
+  return failed(rule) ? failure() : checkResults(op, *rule);
+}
+
+#define EMIT [&] { return emitOpError(); }
+
+LogicalResult EmbeddingOp::verify() {
+  return check(*this,
+               inferEmbedding(EMIT, typeOf(getIds()), typeOf(getWeight())));
+}
+LogicalResult LinearOp::verify() {
+  return check(*this, inferLinear(EMIT, typeOf(getX()), typeOf(getWeight()),
+                                  typeOf(getBias())));
+}
+LogicalResult RMSNormOp::verify() {
+  return check(*this, inferNorm(EMIT, typeOf(getX()), typeOf(getWeight()), {}));
+}
+LogicalResult LayerNormOp::verify() {
+  return check(*this, inferNorm(EMIT, typeOf(getX()), typeOf(getWeight()),
+                                typeOf(getBias())));
+}
+LogicalResult SplitOp::verify() {
+  return check(*this, inferSplit(EMIT, typeOf(getX()), getAxis()));
+}
+LogicalResult JoinOp::verify() {
+  return check(*this, inferJoin(EMIT, getAxis(), typesOf(getParts())));
+}
+LogicalResult RopeOp::verify() {
+  return check(*this, inferRope(EMIT, typeOf(getQ()), typeOf(getK()),
+                                typeOf(getPositions())));
+}
+LogicalResult AttentionOp::verify() {
+  return check(*this, inferAttention(EMIT, typeOf(getQ()), typeOf(getK()),
+                                     typeOf(getV()), typeOf(getWindows())));
+}
+LogicalResult MLAAttentionOp::verify() {
+  return check(*this, inferMLAAttention(EMIT, typeOf(getQNope()),
+                                        typeOf(getQRope()), typeOf(getLatent()),
+                                        typeOf(getKRope()), typeOf(getUp())));
+}
+LogicalResult MapOp::verify() {
+  return check(*this, inferMap(EMIT, getKind(), typesOf(getInputs()),
+                               getScalarAttr() != nullptr));
+}
+LogicalResult RouteOp::verify() {
+  return check(*this, inferRoute(EMIT, typeOf(getLogits()),
+                                 typeOf(getCorrection()), getTopk()));
+}
+LogicalResult DispatchOp::verify() {
+  return check(*this, inferDispatch(EMIT, typeOf(getX()), typeOf(getIdx())));
+}
+LogicalResult GroupedLinearOp::verify() {
+  return check(*this,
+               inferGroupedLinear(EMIT, typeOf(getX()), typeOf(getWeight())));
+}
+LogicalResult CombineOp::verify() {
+  return check(*this, inferCombine(EMIT, typeOf(getY()), typeOf(getWeights()),
+                                   typeOf(getIdx())));
+}
+LogicalResult MergeOp::verify() {
+  return check(*this, inferMerge(EMIT, typeOf(getX()), getCount(), getAxis()));
+}
+LogicalResult PlaceOp::verify() {
+  return check(*this, inferPlace(EMIT, typeOf(getX()), typeOf(getFeatures()),
+                                 typeOf(getIds())));
+}
+LogicalResult ShiftOp::verify() {
+  return check(*this, inferShift(EMIT, typeOf(getIds())));
+}
+LogicalResult ReorderOp::verify() {
+  return check(*this, inferReorder(EMIT, typeOf(getX()), typeOf(getOrder())));
+}
+LogicalResult CrossEntropyOp::verify() {
+  return check(
+      *this, inferCrossEntropy(EMIT, typeOf(getLogits()), typeOf(getLabels())));
+}
+
+} // namespace mbc::nn
