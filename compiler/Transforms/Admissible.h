@@ -1,0 +1,43 @@
+//===- Admissible.h - Which parallel sizes fit a model ----------*- C++ -*-===//
+#pragma once
+
+#include "compiler/Transforms/WMapEntries.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace mbc::wmap {
+
+/// Sizes of the parallel dimensions, in Megatron's words.
+struct ParallelSizes {
+  int64_t tp = 1, pp = 1, vpp = 1, cp = 1, ep = 1, etp = 1;
+  /// The size of a mesh axis of `shard` ("tp", "ep", "etp").
+  int64_t of(llvm::StringRef mesh) const;
+};
+
+/// Whether sizes a, b, ... of a mixed-radix shard admit `n` ranks: n = n0 * n1
+/// * ... with n0 | a, n1 | b, ...
+bool admits(llvm::ArrayRef<int64_t> sizes, int64_t n);
+
+/// The sizes that a shard item of a static type cuts, and how it reads:
+/// "kv_heads = 8" or "(kv_heads, slot.q) = (8, 4)".
+struct ShardSizes {
+  llvm::SmallVector<int64_t> sizes;
+  std::string text;
+};
+ShardSizes shardSizes(nn::TensorType type, nn::ShardAttr shard);
+
+/// All n <= `limit` that every parameter admits on this mesh axis. For "pp":
+/// the sizes that divide the layers. An axis that nothing is cut over: {1}.
+std::vector<int64_t> admissibleSizes(nn::ModelOp model, llvm::StringRef mesh,
+                                     int64_t limit = 1024);
+/// "1, 2, 4, 8".
+std::string listText(llvm::ArrayRef<int64_t> values);
+
+/// W29, W30: refuses sizes that some parameter does not admit, with a note on
+/// what would be.
+mlir::LogicalResult checkAdmissible(nn::ModelOp model,
+                                    const ParallelSizes &sizes);
+
+} // namespace mbc::wmap
