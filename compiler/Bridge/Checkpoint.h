@@ -1,0 +1,65 @@
+//===- Checkpoint.h - Either format, seen as Hugging Face tensors -*- C++
+//-*-===//
+#pragma once
+
+#include "compiler/Bridge/ProvedModel.h"
+#include "compiler/Bridge/SourceRecord.h"
+#include "runtime/io/HfFolder.h"
+#include "runtime/io/MappedTensors.h"
+#include "runtime/io/TorchDist.h"
+
+namespace mbc {
+
+enum class CheckpointKind { HuggingFace, TorchDist };
+
+/// By what the folder holds; an Input error names what was looked for.
+Expected<CheckpointKind> detectCheckpoint(const std::filesystem::path &path);
+
+struct OpenOptions {
+  ConfigOptions config;
+  /// Folder whose config.json stands in for one that the checkpoint lacks.
+  std::filesystem::path hfModel;
+  unsigned threads = 0;
+};
+
+/// An open, proved and bound checkpoint.
+class Checkpoint {
+public:
+  static Expected<std::unique_ptr<Checkpoint>>
+  open(const ModelLibrary &library, const std::filesystem::path &path,
+       const OpenOptions &options);
+
+  CheckpointKind kind() const { return type; }
+  /// The folder of the weights: the HF folder, or the iteration folder.
+  const std::filesystem::path &folder() const { return directory; }
+  /// The config.json that was used.
+  const std::filesystem::path &configPath() const { return config; }
+
+  /// The Hugging Face tensors that the checkpoint holds, whichever its format.
+  const TensorSet &tensors() const;
+  ProvedModel &proved() { return *provedModel; }
+  const plan::PlanT &plan() const { return copyPlan; }
+
+  const HfFolder *hfFolder() const { return hf.get(); }
+  const TorchDistCheckpoint *torchDist() const { return megatron.get(); }
+  /// What the import recorded of its source; null when there is none.
+  const SourceRecord *record() const { return source.get(); }
+
+private:
+  Checkpoint() = default;
+  Status openTorchDist(const ModelLibrary &library,
+                       const std::filesystem::path &path,
+                       const OpenOptions &options);
+  void useStoredTypes();
+
+  CheckpointKind type = CheckpointKind::HuggingFace;
+  std::filesystem::path directory, config;
+  std::unique_ptr<ProvedModel> provedModel;
+  plan::PlanT copyPlan;
+  std::unique_ptr<HfFolder> hf;
+  std::unique_ptr<TorchDistCheckpoint> megatron;
+  std::unique_ptr<SourceRecord> source;
+  std::unique_ptr<MappedTensors> mapped;
+};
+
+} // namespace mbc

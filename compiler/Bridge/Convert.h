@@ -1,0 +1,48 @@
+//===- Convert.h - Import and export ----------------------------*- C++ -*-===//
+#pragma once
+
+#include "compiler/Bridge/Checkpoint.h"
+#include "runtime/core/Progress.h"
+
+namespace mbc {
+
+struct ConvertOptions {
+  ConfigOptions config;
+  wmap::ParallelSizes sizes;  ///< import: recorded, and set the chunks
+  std::optional<DType> dtype; ///< store in this type
+  std::optional<uint64_t>
+      maxShard;                  ///< export: bytes a file; none: as the source
+  std::filesystem::path hfModel; ///< export: config.json and side files
+  bool sha256 = false;           ///< import: SHA-256 of files too
+  bool overwrite = false;
+  unsigned threads = 0; ///< 0: defaultThreads()
+  Progress::Mode progress = Progress::Mode::Quiet;
+};
+
+/// What was done, for people and for --json.
+struct ConvertReport {
+  std::string model; ///< "Llama"
+  std::filesystem::path source, target;
+  uint64_t tensors = 0;    ///< Hugging Face tensors
+  uint64_t parameters = 0; ///< elements, tied copies once
+  uint64_t bytes = 0;      ///< tensor bytes written
+  double seconds = 0;
+  bool indexedLayers = false;
+  std::vector<std::string> notes;
+};
+
+/// Hugging Face folder -> Megatron torch_dist checkpoint. Nothing appears at
+/// `target` unless everything was written.
+Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
+                                         const std::filesystem::path &hfFolder,
+                                         const std::filesystem::path &target,
+                                         const ConvertOptions &options);
+
+/// Megatron torch_dist checkpoint (root or iteration folder) -> Hugging Face
+/// folder.
+Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
+                                         const std::filesystem::path &megatron,
+                                         const std::filesystem::path &target,
+                                         const ConvertOptions &options);
+
+} // namespace mbc

@@ -1,0 +1,154 @@
+//===- ExportCheckpoint.cpp - Megatron -> Hugging Face --------------------===//
+#include "compiler/Bridge/Convert.h"
+#include "runtime/core/File.h"
+#include "runtime/core/Json.h"
+#include "runtime/core/Parallel.h"
+
+#include <chrono>
+#include <fmt/format.h>
+
+namespace fs = std::filesystem;
+
+namespace mbc {
+
+/// Copies the side files; config.json says the type that is now stored.
+static Status writeSideFiles(const Checkpoint &checkpoint,
+                             const fs::path &target, std::optional<DType> dtype,
+                             const ConvertOptions &options) {
+  fs::path from = checkpoint.configPath().parent_path();
+  std::vector<std::string> names;
+  if (!options.hfModel.empty()) {
+    std::error_code code;
+    for (const fs::directory_entry &entry :
+         fs::directory_iterator(from, code)) {
+      std::string name = entry.path().filename().string();
+      bool weights = name.ends_with(".safetensors") || name.ends_with(".bin") ||
+                     name.ends_with(".pth") || name.ends_with(".pt") ||
+                     name.ends_with(".safetensors.index.json");
+      if (entry.is_regular_file() && !weights && !name.starts_with("."))
+        names.push_back(name);
+    }
+  } else if (checkpoint.record()) {
+    names = checkpoint.record()->sideFiles();
+  }
+  for (const std::string &name : names) {
+    MBC_ASSIGN(std::string bytes,
+               readWholeFile(from / name, uint64_t(1) << 30));
+    if (name == "config.json" && dtype) {
+      MBC_ASSIGN(Json config, Json::parse(bytes, (from / name).string()));
+      for (const char *key : {"torch_dtype", "dtype"})
+        if (config.find(key))
+          config.set(key, std::string(torchName(*dtype)));
+      bytes = config.dump() + "\n";
+    }
+    MBC_TRY(writeWholeFile(target / name, bytes));
+  }
+  return {};
+}
+
+/// The order of tensors in the source, or that of the declaration.
+static std::vector<size_t> exportOrder(const TensorSet &tensors,
+                                       const SourceRecord *record) {
+  std::vector<size_t> order;
+  if (record)
+    for (const TensorInfo &info : record->tensors())
+      if (int64_t index = tensors.find(info.name); index >= 0)
+        order.push_back(index);
+  if (order.size() == tensors.tensors().size())
+    return order;
+  order.resize(tensors.tensors().size());
+  for (size_t i = 0; i < order.size(); ++i)
+    order[i] = i;
+  return order;
+}
+
+Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
+                                         const fs::path &megatron,
+                                         const fs::path &target,
+                                         const ConvertOptions &options) {
+  auto start = std::chrono::steady_clock::now();
+  MBC_ASSIGN(CheckpointKind kind, detectCheckpoint(megatron));
+  if (kind != CheckpointKind::TorchDist)
+    return inputError(fmt::format(
+        "{}: is no Megatron torch_dist checkpoint; expected a folder with "
+        "iter_*, release or .metadata",
+        megatron.string()));
+  std::vector<fs::path> sources = {megatron};
+  if (!options.hfModel.empty())
+    sources.push_back(options.hfModel);
+  MBC_ASSIGN(StagedDirectory staged,
+             StagedDirectory::create(target, options.overwrite, sources));
+  OpenOptions open{options.config, options.hfModel, options.threads};
+  MBC_ASSIGN(std::unique_ptr<Checkpoint> checkpoint,
+             Checkpoint::open(library, megatron, open));
+  const SourceRecord *record = checkpoint->record();
+
+  // Another type is asked for: the same plan, presented in that type.
+  const TensorSet *tensors = &checkpoint->tensors();
+  std::unique_ptr<MappedTensors> cast;
+  if (options.dtype) {
+    MBC_ASSIGN(cast, MappedTensors::create(
+                         checkpoint->plan(), PlanSide::HuggingFace,
+                         *checkpoint->torchDist(),
+                         record ? record->extras() : nullptr, options.dtype));
+    tensors = cast.get();
+  }
+
+  HfWriteOptions write;
+  bool sameTypes = !options.dtype && record && !record->cast();
+  if (options.maxShard)
+    write.maxShardBytes = *options.maxShard;
+  else if (record)
+    write.layout = record->layout();
+  if (sameTypes && !options.maxShard)
+    write.rawIndex = record->rawIndex();
+  else
+    for (HfShardLayout &shard : write.layout)
+      shard.rawHeader.clear();
+  if (record && !record->indexName().empty())
+    write.indexName = record->indexName();
+
+  ConvertReport report;
+  report.model = checkpoint->proved().declared().name;
+  report.source = megatron;
+  report.target = target;
+  report.tensors = tensors->tensors().size();
+  report.indexedLayers = checkpoint->plan().indexed_layers;
+  for (const TensorInfo &info : tensors->tensors()) {
+    report.parameters += info.elements();
+    report.bytes += info.bytes();
+  }
+  for (const auto &tie : checkpoint->plan().ties) {
+    int64_t elements = 1;
+    for (int64_t size : tie->shape)
+      elements *= size;
+    report.parameters -= elements;
+  }
+
+  MBC_TRY(writeSideFiles(*checkpoint, staged.path(),
+                         options.dtype ? options.dtype
+                         : record      ? record->cast()
+                                       : std::nullopt,
+                         options));
+  Progress progress("exporting", report.bytes, options.progress);
+  std::vector<size_t> order = exportOrder(*tensors, record);
+  MBC_ASSIGN(
+      HfWriteResult written,
+      writeHfWeights(*tensors, order, write, staged.path(), progress,
+                     options.threads ? options.threads : defaultThreads()));
+  // What was read is what was stored, or nothing is written.
+  MBC_ASSIGN(size_t without,
+             checkpoint->torchDist()->verifyCrc(options.threads));
+  if (without)
+    written.notes.push_back(fmt::format(
+        "{} records state no checksum, and were not checked", without));
+  MBC_TRY(staged.commit());
+  progress.finish();
+  report.notes = written.notes;
+  report.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+          .count();
+  return report;
+}
+
+} // namespace mbc

@@ -1,0 +1,224 @@
+//===- ImportCheckpoint.cpp - Hugging Face -> Megatron --------------------===//
+#include "compiler/Bridge/ChunkPlan.h"
+#include "compiler/Bridge/Convert.h"
+#include "compiler/Bridge/Manifest.h"
+#include "compiler/Bridge/MegatronConfig.h"
+#include "runtime/core/File.h"
+#include "runtime/core/Parallel.h"
+#include "runtime/io/CopyPlan.h"
+#include "runtime/io/TrainState.h"
+
+#include <chrono>
+#include <cstring>
+#include <fmt/format.h>
+#include <map>
+#include <set>
+
+namespace fs = std::filesystem;
+
+namespace mbc {
+
+/// A stored copy of a tied parameter equals its original, or the flag lies.
+static Status checkTies(const plan::PlanT &plan, const HfFolder &folder) {
+  constexpr int64_t block = 1 << 21;
+  ExtentReader reader(folder);
+  std::vector<std::byte> a, b;
+  for (const auto &tie : plan.ties) {
+    size_t copy = folder.find(tie->copy), original = folder.find(tie->original);
+    const TensorInfo &info = folder.tensors()[copy];
+    if (info.dtype != folder.tensors()[original].dtype)
+      return inputError(fmt::format(
+          "{}: '{}' is tied to '{}' by the configuration, yet is stored as {} "
+          "beside {}",
+          folder.folder().string(), tie->copy, tie->original,
+          safetensorsName(info.dtype),
+          safetensorsName(folder.tensors()[original].dtype)));
+    for (int64_t at = 0; at < info.elements(); at += block) {
+      int64_t count = std::min(block, info.elements() - at);
+      a.resize(bytesOf(info.dtype, count));
+      b.resize(a.size());
+      MBC_TRY(reader.read(copy, at, count, a));
+      MBC_TRY(reader.read(original, at, count, b));
+      if (std::memcmp(a.data(), b.data(), a.size()) == 0)
+        continue;
+      // W31: the tie of the configuration holds in the file.
+      return inputError(fmt::format(
+          "{}: the configuration ties '{}' to '{}', yet the folder stores "
+          "different values; set tie_word_embeddings to false if both are "
+          "meant",
+          folder.folder().string(), tie->copy, tie->original));
+    }
+  }
+  return {};
+}
+
+/// The type of most of the weights: what Megatron computes in.
+static DType paramsDType(const TensorSet &set) {
+  std::map<DType, uint64_t> bytes;
+  for (const TensorInfo &info : set.tensors())
+    bytes[info.dtype] += info.bytes();
+  DType most = DType::BF16;
+  uint64_t best = 0;
+  for (auto [dtype, count] : bytes)
+    if (count > best) {
+      most = dtype;
+      best = count;
+    }
+  return most;
+}
+
+/// The folder's tensors in the types in which an export would give them: after
+/// a cast, those of the checkpoint.
+static CastTensors exportedTensors(const HfFolder &folder,
+                                   const plan::PlanT &plan, bool cast) {
+  std::vector<DType> dtypes;
+  for (const TensorInfo &info : folder.tensors())
+    dtypes.push_back(info.dtype);
+  if (cast)
+    for (const auto &copy : plan.copies)
+      (void)forEachIndex(copy->loops, [&](std::span<const uint32_t> indices) {
+        dtypes[folder.find(spell(*copy->hf, indices))] =
+            static_cast<DType>(copy->mcore_dtype);
+        return Status();
+      });
+  return CastTensors(folder, dtypes);
+}
+
+/// Says which parameters are not stored in the type one would expect.
+static void typeNotes(const plan::PlanT &plan, std::optional<DType> asked,
+                      std::vector<std::string> &notes) {
+  std::set<std::string> widened, kept;
+  for (const auto &copy : plan.copies) {
+    auto stored = static_cast<DType>(copy->mcore_dtype);
+    if (asked && stored != *asked)
+      kept.insert(fmt::format("'{}' stays {}: the model pins it", copy->path,
+                              safetensorsName(stored)));
+    if (!asked && copy->hf_dtype != copy->mcore_dtype)
+      widened.insert(fmt::format(
+          "'{}' is stored as {}, which holds all of its parts exactly; export "
+          "narrows them again",
+          copy->path, safetensorsName(stored)));
+  }
+  notes.insert(notes.end(), widened.begin(), widened.end());
+  notes.insert(notes.end(), kept.begin(), kept.end());
+}
+
+/// Files that a tokenizer consists of, for Bridge's tokenizer/ folder.
+static bool isTokenizerFile(std::string_view name) {
+  for (std::string_view known :
+       {"tokenizer.json", "tokenizer_config.json", "tokenizer.model",
+        "tiktoken.model", "special_tokens_map.json", "added_tokens.json",
+        "vocab.json", "merges.txt", "chat_template.jinja",
+        "chat_template.json"})
+    if (name == known)
+      return true;
+  return false;
+}
+
+static Status writeTokenizer(const HfFolder &folder, const fs::path &target) {
+  for (const std::string &name : folder.sideFiles()) {
+    if (!isTokenizerFile(name))
+      continue;
+    std::error_code code;
+    fs::create_directories(target, code);
+    MBC_ASSIGN(std::string bytes,
+               readWholeFile(folder.folder() / name, uint64_t(1) << 30));
+    MBC_TRY(writeWholeFile(target / name, bytes));
+  }
+  return {};
+}
+
+/// Both loaders find the checkpoint: Bridge by latest_train_state.pt or the
+/// largest iter_*, Megatron-LM by the tracker `release` and the link.
+static Status writeTrackers(const fs::path &root, const fs::path &iteration) {
+  std::string state = encodeTrainState({});
+  MBC_TRY(writeWholeFile(iteration / "train_state.pt", state));
+  MBC_TRY(writeWholeFile(root / "latest_train_state.pt", state));
+  MBC_TRY(
+      writeWholeFile(root / "latest_checkpointed_iteration.txt", "release"));
+  std::error_code code;
+  fs::create_directory_symlink(iteration.filename(), root / "release", code);
+  if (code)
+    return systemError(fmt::format(
+        "{}: cannot link: {}", (root / "release").string(), code.message()));
+  return {};
+}
+
+Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
+                                         const fs::path &hfFolder,
+                                         const fs::path &target,
+                                         const ConvertOptions &options) {
+  auto start = std::chrono::steady_clock::now();
+  MBC_ASSIGN(CheckpointKind kind, detectCheckpoint(hfFolder));
+  if (kind != CheckpointKind::HuggingFace)
+    return inputError(fmt::format(
+        "{}: is a Megatron checkpoint; import takes a Hugging Face folder",
+        hfFolder.string()));
+  MBC_ASSIGN(StagedDirectory staged,
+             StagedDirectory::create(target, options.overwrite,
+                                     std::span(&hfFolder, 1)));
+  MBC_ASSIGN(std::unique_ptr<HfFolder> folder, HfFolder::open(hfFolder));
+  MBC_ASSIGN(
+      std::unique_ptr<ProvedModel> proved,
+      ProvedModel::create(library, folder->configPath(), options.config));
+  PlacementOptions placement{options.sizes, "auto", options.dtype};
+  MBC_ASSIGN(plan::PlanT plan, proved->plan(folder.get(), placement));
+  MBC_TRY(checkTies(plan, *folder));
+
+  MBC_ASSIGN(std::unique_ptr<MappedTensors> mapped,
+             MappedTensors::create(plan, PlanSide::Megatron, *folder));
+  MBC_ASSIGN(TorchDistSpec spec, chunkPlan(plan, *mapped, options.sizes.vpp));
+  MegatronConfigInputs inputs;
+  inputs.sizes = options.sizes;
+  inputs.paramsDType = paramsDType(*mapped);
+  std::error_code code;
+  inputs.hfModelId = fs::weakly_canonical(hfFolder, code).string();
+  inputs.indexedLayers = plan.indexed_layers;
+  spec.common = commonState(*proved, inputs);
+
+  ConvertReport report;
+  report.model = proved->declared().name;
+  report.source = hfFolder;
+  report.target = target;
+  report.tensors = folder->tensors().size();
+  report.indexedLayers = plan.indexed_layers;
+  report.notes = folder->notes();
+  typeNotes(plan, options.dtype, report.notes);
+  for (const TensorInfo &info : mapped->tensors()) {
+    report.parameters += info.elements();
+    report.bytes += info.bytes();
+  }
+
+  fs::path iteration = staged.path() / "iter_0000000";
+  fs::create_directory(iteration, code);
+  if (code)
+    return systemError(fmt::format("{}: cannot create: {}", iteration.string(),
+                                   code.message()));
+  std::vector<size_t> extras;
+  for (const auto &extra : plan.extras)
+    extras.push_back(folder->find(extra->name));
+  MBC_TRY(SourceRecord::write(*folder, iteration, options.dtype, extras));
+  CastTensors exported =
+      exportedTensors(*folder, plan, options.dtype.has_value());
+  Progress digesting("digesting", 0, options.progress);
+  MBC_ASSIGN(Manifest manifest,
+             Manifest::make(*folder, exported, options.sha256, options.threads,
+                            digesting));
+  MBC_TRY(manifest.write(iteration));
+  digesting.finish();
+  MBC_TRY(writeTokenizer(*folder, iteration / "tokenizer"));
+  MBC_TRY(writeWholeFile(iteration / "run_config.yaml",
+                         runConfigYaml(*proved, inputs)));
+  Progress progress("importing", report.bytes, options.progress);
+  MBC_TRY(writeTorchDist(*mapped, spec, iteration, progress,
+                         options.threads ? options.threads : defaultThreads()));
+  MBC_TRY(writeTrackers(staged.path(), iteration));
+  MBC_TRY(staged.commit());
+  progress.finish();
+  report.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+          .count();
+  return report;
+}
+
+} // namespace mbc

@@ -1,0 +1,160 @@
+//===- Manifest.cpp -------------------------------------------------------===//
+#include "compiler/Bridge/Manifest.h"
+
+#include "runtime/core/File.h"
+#include "runtime/core/Json.h"
+#include "runtime/core/Parallel.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/SHA256.h"
+
+#include <fmt/format.h>
+
+namespace fs = std::filesystem;
+
+namespace mbc {
+
+static constexpr int64_t kManifestVersion = 1;
+
+static Expected<std::string> sha256Of(const fs::path &path) {
+  MBC_ASSIGN(File file, File::openRead(path));
+  std::vector<std::byte> buffer(4u << 20);
+  llvm::SHA256 hash;
+  for (uint64_t at = 0; at < file.size(); at += buffer.size()) {
+    std::span<std::byte> block(
+        buffer.data(), std::min<uint64_t>(buffer.size(), file.size() - at));
+    MBC_TRY(file.readAt(at, block));
+    hash.update(llvm::ArrayRef<uint8_t>(
+        reinterpret_cast<const uint8_t *>(block.data()), block.size()));
+  }
+  return llvm::toHex(hash.final(), /*LowerCase=*/true);
+}
+
+Expected<Manifest> Manifest::make(const HfFolder &folder,
+                                  const TensorSet &tensors, bool sha256,
+                                  unsigned threads, Progress &progress) {
+  Manifest manifest;
+  MBC_ASSIGN(std::vector<DigestText> digests,
+             digestTensors(tensors, threads, progress));
+  for (size_t i = 0; i < digests.size(); ++i)
+    manifest.digests[tensors.tensors()[i].name] = std::move(digests[i]);
+
+  std::vector<std::string> names = folder.sideFiles();
+  for (const HfShard &shard : folder.shards())
+    names.push_back(shard.file);
+  if (!folder.indexPath().empty())
+    names.push_back(folder.indexPath().filename().string());
+  std::vector<FileDigest> results(names.size());
+  MBC_TRY(parallelFor(threads ? threads : defaultThreads(), names.size(),
+                      [&](size_t index, unsigned) -> Status {
+                        fs::path path = folder.folder() / names[index];
+                        std::error_code code;
+                        results[index].bytes = fs::file_size(path, code);
+                        MBC_ASSIGN(results[index].digest, digestFile(path));
+                        if (sha256) {
+                          MBC_ASSIGN(results[index].sha256, sha256Of(path));
+                        }
+                        return {};
+                      }));
+  for (size_t i = 0; i < names.size(); ++i)
+    manifest.fileDigests[names[i]] = std::move(results[i]);
+  return manifest;
+}
+
+Status Manifest::write(const fs::path &iterationFolder) const {
+  Json tensorList = Json::object(), fileList = Json::object();
+  for (const auto &[name, digest] : digests)
+    tensorList.set(name, digest);
+  for (const auto &[name, file] : fileDigests) {
+    Json entry = Json::object();
+    entry.set("bytes", file.bytes);
+    entry.set("xxh3_128", file.digest);
+    if (!file.sha256.empty())
+      entry.set("sha256", file.sha256);
+    fileList.set(name, std::move(entry));
+  }
+  Json json = Json::object();
+  json.set("version", kManifestVersion);
+  json.set("algorithm", "xxh3-128");
+  json.set("tensors", std::move(tensorList));
+  json.set("files", std::move(fileList));
+  return writeWholeFile(iterationFolder / "mbc" / "manifest.json",
+                        json.dump() + "\n");
+}
+
+Expected<std::unique_ptr<Manifest>>
+Manifest::open(const fs::path &iterationFolder) {
+  fs::path path = iterationFolder / "mbc" / "manifest.json";
+  std::error_code code;
+  if (!fs::exists(path, code))
+    return std::unique_ptr<Manifest>();
+  MBC_ASSIGN(Json json, Json::parseFile(path));
+  const Json *version = json.find("version"), *tensors = json.find("tensors"),
+             *files = json.find("files");
+  if (!version || !version->asInt() || !tensors || !tensors->isObject())
+    return inputError(fmt::format(
+        "{}: damaged manifest: expected a version and tensors", path.string()));
+  if (*version->asInt() > kManifestVersion)
+    return inputError(fmt::format(
+        "{}: manifest of version {}, this mbc reads up to {}; use a newer mbc",
+        path.string(), *version->asInt(), kManifestVersion));
+  auto manifest = std::make_unique<Manifest>();
+  for (const auto &[name, digest] : tensors->members()) {
+    if (!digest.asString())
+      return inputError(
+          fmt::format("{}: damaged manifest: tensor '{}' has no digest",
+                      path.string(), name));
+    manifest->digests[name] = *digest.asString();
+  }
+  if (files)
+    for (const auto &[name, entry] : files->members()) {
+      FileDigest file;
+      if (const Json *bytes = entry.find("bytes"))
+        file.bytes = bytes->asInt().value_or(0);
+      if (const Json *digest = entry.find("xxh3_128");
+          digest && digest->asString())
+        file.digest = *digest->asString();
+      if (const Json *sha = entry.find("sha256"); sha && sha->asString())
+        file.sha256 = *sha->asString();
+      manifest->fileDigests[name] = std::move(file);
+    }
+  return manifest;
+}
+
+Expected<std::vector<Manifest::Difference>>
+Manifest::check(const TensorSet &set, unsigned threads,
+                Progress &progress) const {
+  MBC_ASSIGN(std::vector<DigestText> found,
+             digestTensors(set, threads, progress));
+  // Who should hold a digest: an exchanged tensor is named with its partner.
+  // Digests that several tensors share (constants) explain nothing.
+  std::map<DigestText, std::string> owners;
+  for (const auto &[name, digest] : digests) {
+    auto [it, isNew] = owners.try_emplace(digest, name);
+    if (!isNew)
+      it->second.clear();
+  }
+  std::vector<Difference> differences;
+  for (size_t i = 0; i < found.size(); ++i) {
+    const std::string &name = set.tensors()[i].name;
+    auto expected = digests.find(name);
+    if (expected == digests.end()) {
+      differences.push_back({name, "is not in the manifest"});
+      continue;
+    }
+    if (expected->second == found[i])
+      continue;
+    auto owner = owners.find(found[i]);
+    differences.push_back(
+        {name,
+         owner == owners.end() || owner->second.empty()
+             ? "has changed"
+             : fmt::format("holds what '{}' should hold", owner->second)});
+  }
+  for (const auto &[name, digest] : digests)
+    if (set.find(name) < 0)
+      differences.push_back({name, "is missing"});
+  return differences;
+}
+
+} // namespace mbc

@@ -1,0 +1,285 @@
+//===- MegatronConfig.cpp -------------------------------------------------===//
+#include "compiler/Bridge/MegatronConfig.h"
+
+#include "dialects/NN/Expr.h"
+#include "runtime/core/Json.h"
+
+#include <yaml-cpp/yaml.h>
+
+using namespace mlir;
+
+namespace mbc {
+
+namespace {
+
+/// Megatron's fields in the order of the mapping, with their values.
+using Fields = std::vector<std::pair<std::string, Attribute>>;
+
+Fields evaluateFields(ProvedModel &proved) {
+  nn::ModelOp model = proved.model();
+  auto symbol = [&](llvm::StringRef name) {
+    return wmap::configValue(model, name);
+  };
+  auto field = [](Attribute) { return Attribute(); };
+  Fields fields;
+  for (wmap::ConfigOp line : proved.mapping().getOps<wmap::ConfigOp>()) {
+    std::string why;
+    if (Attribute value = nn::evaluate(line.getValue(), {symbol, field}, why))
+      fields.emplace_back(line.getField().str(), value);
+  }
+  return fields;
+}
+
+Attribute find(const Fields &fields, std::string_view name) {
+  for (const auto &[field, value] : fields)
+    if (field == name)
+      return value;
+  return {};
+}
+
+/// Python's spelling with a point in the mantissa, without which YAML 1.1
+/// reads a float as text.
+std::string floatText(double value) {
+  std::string text = Json(value).dumpCompact();
+  size_t exponent = text.find('e');
+  if (exponent != std::string::npos && text.find('.') == std::string::npos)
+    text.insert(exponent, ".0");
+  return text;
+}
+
+//===----------------------------------------------------------------------===//
+// run_config.yaml
+//===----------------------------------------------------------------------===//
+
+YAML::Node yamlOf(Attribute value) {
+  YAML::Node node;
+  if (auto flag = dyn_cast<BoolAttr>(value))
+    return YAML::Node(flag.getValue());
+  if (auto number = dyn_cast<IntegerAttr>(value))
+    return YAML::Node(number.getInt());
+  if (auto number = dyn_cast<FloatAttr>(value))
+    return YAML::Node(floatText(number.getValueAsDouble()));
+  if (auto text = dyn_cast<StringAttr>(value)) {
+    YAML::Node scalar(text.str());
+    scalar.SetTag("!"); // always quoted
+    return scalar;
+  }
+  if (auto list = dyn_cast<ArrayAttr>(value)) {
+    node = YAML::Node(YAML::NodeType::Sequence);
+    for (Attribute element : list)
+      node.push_back(yamlOf(element));
+    node.SetStyle(YAML::EmitterStyle::Flow);
+    return node;
+  }
+  return YAML::Node(YAML::NodeType::Null);
+}
+
+/// A reference to a Python object, in the words of Bridge's loader.
+YAML::Node pythonObject(const std::string &path) {
+  YAML::Node node(YAML::NodeType::Map);
+  node["_target_"] = path;
+  node["_call_"] = false;
+  node.SetStyle(YAML::EmitterStyle::Flow);
+  return node;
+}
+
+/// Sets "a.b.c" below `root`.
+void setPath(YAML::Node root, llvm::StringRef path, YAML::Node value) {
+  auto [head, tail] = path.split('.');
+  if (tail.empty()) {
+    root[head.str()] = value;
+    return;
+  }
+  if (!root[head.str()])
+    root[head.str()] = YAML::Node(YAML::NodeType::Map);
+  setPath(root[head.str()], tail, value);
+}
+
+/// Writes a node; strings in double quotes, so that none reads as another
+/// type.
+void emit(YAML::Emitter &out, const YAML::Node &node) {
+  switch (node.Type()) {
+  case YAML::NodeType::Map:
+    out << (node.Style() == YAML::EmitterStyle::Flow ? YAML::Flow : YAML::Block)
+        << YAML::BeginMap;
+    for (const auto &member : node) {
+      out << YAML::Key << member.first.as<std::string>() << YAML::Value;
+      emit(out, member.second);
+    }
+    out << YAML::EndMap;
+    return;
+  case YAML::NodeType::Sequence:
+    out << YAML::Flow << YAML::BeginSeq;
+    for (const YAML::Node &element : node)
+      emit(out, element);
+    out << YAML::EndSeq;
+    return;
+  case YAML::NodeType::Scalar:
+    if (node.Tag() == "!")
+      out << YAML::DoubleQuoted;
+    out << node.Scalar();
+    return;
+  default:
+    out << YAML::Null;
+  }
+}
+
+} // namespace
+
+std::string runConfigYaml(ProvedModel &proved,
+                          const MegatronConfigInputs &inputs) {
+  YAML::Node model(YAML::NodeType::Map);
+  for (const auto &[field, value] : evaluateFields(proved))
+    setPath(model, field, yamlOf(value));
+  std::string torch(torchName(inputs.paramsDType));
+  model["activation_func"] = pythonObject("torch.nn.functional.silu");
+  model["params_dtype"] = pythonObject("torch." + torch);
+  model["bf16"] = inputs.paramsDType == DType::BF16;
+  model["fp16"] = inputs.paramsDType == DType::F16;
+  const wmap::ParallelSizes &sizes = inputs.sizes;
+  model["tensor_model_parallel_size"] = sizes.tp;
+  model["pipeline_model_parallel_size"] = sizes.pp;
+  model["virtual_pipeline_model_parallel_size"] =
+      sizes.vpp > 1 ? YAML::Node(sizes.vpp) : YAML::Node(YAML::NodeType::Null);
+  model["context_parallel_size"] = sizes.cp;
+  model["expert_model_parallel_size"] = sizes.ep;
+  model["expert_tensor_parallel_size"] = sizes.etp;
+  YAML::Node id(inputs.hfModelId);
+  id.SetTag("!");
+  model["hf_model_id"] = id;
+
+  YAML::Node checkpoint(YAML::NodeType::Map);
+  checkpoint["save_optim"] = false;
+  checkpoint["save_rng"] = false;
+  checkpoint["fully_parallel_save"] = true;
+
+  YAML::Node root(YAML::NodeType::Map);
+  root["model"] = model;
+  root["checkpoint"] = checkpoint;
+  YAML::Emitter out;
+  emit(out, root);
+  return std::string(out.c_str()) + "\n";
+}
+
+//===----------------------------------------------------------------------===//
+// common.pt
+//===----------------------------------------------------------------------===//
+
+static PickleValue pickleOf(Attribute value) {
+  if (auto flag = dyn_cast<BoolAttr>(value))
+    return PickleValue::boolean(flag.getValue());
+  if (auto number = dyn_cast<IntegerAttr>(value))
+    return PickleValue::integral(number.getInt());
+  if (auto number = dyn_cast<FloatAttr>(value))
+    return PickleValue::floating(number.getValueAsDouble());
+  if (auto text = dyn_cast<StringAttr>(value))
+    return PickleValue::string(text.getValue());
+  if (auto list = dyn_cast<ArrayAttr>(value)) {
+    std::vector<PickleValue> items;
+    for (Attribute element : list)
+      items.push_back(pickleOf(element));
+    return PickleValue::list(std::move(items));
+  }
+  return PickleValue::none();
+}
+
+/// The Namespace of Megatron-LM's arguments. Provider fields keep their names
+/// but for those that Megatron-LM calls otherwise.
+static PickleValue megatronArgs(const Fields &fields,
+                                const MegatronConfigInputs &inputs) {
+  std::vector<std::pair<std::string, PickleValue>> args;
+  auto add = [&](const char *name, PickleValue value) {
+    args.emplace_back(name, std::move(value));
+  };
+  // Names that --use-checkpoint-args reads and that a provider has too.
+  static const char *const shared[] = {"num_layers",
+                                       "hidden_size",
+                                       "ffn_hidden_size",
+                                       "seq_length",
+                                       "num_attention_heads",
+                                       "num_query_groups",
+                                       "kv_channels",
+                                       "position_embedding_type",
+                                       "rotary_base",
+                                       "rotary_percent",
+                                       "add_bias_linear",
+                                       "add_qkv_bias",
+                                       "normalization",
+                                       "attention_dropout",
+                                       "hidden_dropout",
+                                       "mtp_num_layers",
+                                       "moe_layer_freq",
+                                       "moe_ffn_hidden_size",
+                                       "moe_router_topk",
+                                       "moe_router_pre_softmax",
+                                       "moe_grouped_gemm",
+                                       "moe_shared_expert_intermediate_size",
+                                       "moe_router_score_function",
+                                       "moe_router_enable_expert_bias",
+                                       "moe_router_topk_scaling_factor",
+                                       "make_vocab_size_divisible_by",
+                                       "qk_layernorm",
+                                       "multi_latent_attention",
+                                       "q_lora_rank",
+                                       "kv_lora_rank",
+                                       "qk_head_dim",
+                                       "qk_pos_emb_head_dim",
+                                       "v_head_dim"};
+  for (const char *name : shared)
+    if (Attribute value = find(fields, name))
+      add(name, pickleOf(value));
+  auto rename = [&](const char *from, const char *to) {
+    if (Attribute value = find(fields, from))
+      add(to, pickleOf(value));
+  };
+  rename("layernorm_epsilon", "norm_epsilon");
+  rename("num_moe_experts", "num_experts");
+  rename("seq_length", "max_position_embeddings");
+  rename("gated_linear_unit", "swiglu");
+  rename("vocab_size", "padded_vocab_size");
+  if (auto tied = dyn_cast_or_null<BoolAttr>(
+          find(fields, "share_embeddings_and_output_weights")))
+    add("untie_embeddings_and_output_weights",
+        PickleValue::boolean(!tied.getValue()));
+  add("group_query_attention", PickleValue::boolean(true));
+  add("add_position_embedding", PickleValue::boolean(true));
+  add("use_rotary_position_embeddings", PickleValue::boolean(true));
+  add("apply_layernorm_1p", PickleValue::boolean(false));
+  add("tokenizer_type", PickleValue::string("HuggingFaceTokenizer"));
+  add("ckpt_format", PickleValue::string("torch_dist"));
+  add("tensor_model_parallel_size", PickleValue::integral(inputs.sizes.tp));
+  add("pipeline_model_parallel_size", PickleValue::integral(inputs.sizes.pp));
+  add("virtual_pipeline_model_parallel_size",
+      inputs.sizes.vpp > 1 ? PickleValue::integral(inputs.sizes.vpp)
+                           : PickleValue::none());
+  add("context_parallel_size", PickleValue::integral(inputs.sizes.cp));
+  add("expert_model_parallel_size", PickleValue::integral(inputs.sizes.ep));
+  add("expert_tensor_parallel_size", PickleValue::integral(inputs.sizes.etp));
+  add("world_size", PickleValue::integral(1));
+  add("data_parallel_size", PickleValue::integral(1));
+  add("no_save_optim", PickleValue::boolean(true));
+  add("no_save_rng", PickleValue::boolean(true));
+  add("ckpt_fully_parallel_save", PickleValue::boolean(true));
+  add("consumed_train_samples", PickleValue::integral(0));
+  add("skipped_train_samples", PickleValue::integral(0));
+  add("consumed_valid_samples", PickleValue::integral(0));
+  add("bf16", PickleValue::boolean(inputs.paramsDType == DType::BF16));
+  add("fp16", PickleValue::boolean(inputs.paramsDType == DType::F16));
+  return PickleValue::argparseNamespace(std::move(args));
+}
+
+PickleValue commonState(ProvedModel &proved,
+                        const MegatronConfigInputs &inputs) {
+  std::vector<std::pair<std::string, PickleValue>> content = {
+      {"singleton_local_shards", PickleValue::boolean(false)},
+      {"chained_optim_avoid_prefix", PickleValue::boolean(true)}};
+  if (inputs.indexedLayers)
+    content.emplace_back("non_homogeneous_layers", PickleValue::boolean(true));
+  return PickleValue::dict(
+      {{"args", megatronArgs(evaluateFields(proved), inputs)},
+       {"checkpoint_version", PickleValue::floating(3.0)},
+       {"iteration", PickleValue::integral(0)},
+       {"content_metadata", PickleValue::dict(std::move(content))}});
+}
+
+} // namespace mbc

@@ -1,0 +1,74 @@
+//===- ProvedModel.h - A declaration under one configuration ----*- C++ -*-===//
+#pragma once
+
+#include "compiler/Bridge/ModelLibrary.h"
+#include "compiler/Transforms/Admissible.h"
+#include "compiler/Transforms/WMapEntries.h"
+#include "runtime/io/TensorSet.h"
+#include "runtime/schema/plan_generated.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/SourceMgr.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+namespace mbc {
+
+struct ConfigOptions {
+  /// Refuse fields of config.json that are not known.
+  bool strictConfig = false;
+  /// Fields whose unsupported values are accepted.
+  std::vector<std::string> accept;
+};
+
+struct PlacementOptions {
+  wmap::ParallelSizes sizes;
+  /// "auto", "stacked" or "indexed".
+  std::string layerKeys = "auto";
+  /// Store every tensor in this type, but those that the model pins.
+  std::optional<DType> dtype;
+};
+
+/// A model and its mapping, elaborated and proved for one config.json. Errors
+/// are the located diagnostics of the passes, as one text.
+class ProvedModel {
+public:
+  /// Symbolic proof, elaboration against `config`, proof of the result. The
+  /// model is found by config.json's `architectures`.
+  static Expected<std::unique_ptr<ProvedModel>>
+  create(const ModelLibrary &library, const std::filesystem::path &config,
+         const ConfigOptions &options);
+
+  /// The symbolic proof alone, for every configuration at once.
+  static Status proveSymbolically(const ModelLibrary &library,
+                                  const DeclaredModel &declared);
+
+  nn::ModelOp model();
+  wmap::MappingOp mapping();
+  const DeclaredModel &declared() const { return which; }
+
+  /// Binds to the tensors of a folder (names, dtypes and shapes are read), or,
+  /// with null, to what the configuration implies in BF16; places and plans.
+  Expected<plan::PlanT> plan(const TensorSet *headers,
+                             const PlacementOptions &options);
+
+  /// The copy plan as MLIR text, after `plan`.
+  std::string planText() const;
+
+private:
+  ProvedModel();
+  template <typename Fn> Status captured(Fn &&body);
+
+  llvm::SourceMgr sources;
+  mlir::MLIRContext context;
+  mlir::OwningOpRef<mlir::ModuleOp> module, planned;
+  DeclaredModel which;
+  /// What the proof is about, for messages.
+  std::filesystem::path config;
+};
+
+} // namespace mbc
