@@ -1,0 +1,13 @@
+//===- ConvertOutput.h - A conversion as text and JSON ----------*- C++ -*-===//
+#pragma once
+
+#include "compiler/Bridge/Convert.h"
+#include "compiler/Commands/Command.h"
+
+namespace mbc {
+
+/// "imported Llama: ..." and the members of Json.
+Outcome convertOutcome(std::string_view done, const ConvertReport &report);
+Json convertJson(const ConvertReport &report);
+
+} // namespace mbc

@@ -1,0 +1,73 @@
+//===- Export.cpp - mbc export --------------------------------------------===//
+#include "compiler/Commands/Command.h"
+#include "compiler/Commands/ConvertOutput.h"
+#include "runtime/core/Text.h"
+
+namespace mbc {
+
+namespace {
+
+struct ExportOptions {
+  std::string source, target, dtype, maxShard, hfModel;
+  bool overwrite = false;
+};
+
+Expected<Outcome> runExport(const ExportOptions &options,
+                            const CommonOptions &common) {
+  ConvertOptions convert;
+  MBC_ASSIGN(convert.dtype, parseDType("--dtype", options.dtype));
+  if (!options.maxShard.empty()) {
+    auto size = parseByteSize(options.maxShard);
+    if (!size)
+      return inputError("option '--max-shard-size': " + size.error().message);
+    convert.maxShard = *size;
+  }
+  convert.hfModel = options.hfModel;
+  convert.config = common.config;
+  convert.overwrite = options.overwrite;
+  convert.threads = common.threads;
+  convert.progress = common.progress();
+  ModelLibrary library;
+  MBC_TRY(common.load(library));
+  MBC_ASSIGN(ConvertReport report, exportCheckpoint(library, options.source,
+                                                    options.target, convert));
+  return convertOutcome("exported", report);
+}
+
+} // namespace
+
+void addExport(CLI::App &root, CommandList &commands) {
+  auto &command = *commands.emplace_back(std::make_unique<Command>(
+      root, "export", "Megatron torch_dist checkpoint -> Hugging Face folder",
+      "A checkpoint that mbc imported keeps the record of its source: files, "
+      "order and types of the original come back byte for byte, unless a flag "
+      "asks for others. Any parallel layout can be exported."));
+  auto options = std::make_shared<ExportOptions>();
+  command
+      .argument("MEGATRON_DIR", options->source,
+                "Root of a checkpoint, or one iteration folder of it")
+      .option("-o,--output", options->target, "HF_DIR",
+              "Folder to write; it appears only when it is complete", true)
+      .option("--max-shard-size", options->maxShard, "SIZE",
+              "Cut the weights into files of at most SIZE, such as 5GB or "
+              "512MiB (default: the source's files, else 5GB)")
+      .option("--dtype", options->dtype, "DTYPE",
+              "Store weights as bfloat16, float16 or float32 (default: the "
+              "source's type, tensor by tensor)")
+      .option("--hf-model", options->hfModel, "DIR",
+              "Take config.json and the tokenizer from here, for a checkpoint "
+              "without a record of its source")
+      .flag("--overwrite", options->overwrite,
+            "Replace HF_DIR, once the new one is complete")
+      .configOptions()
+      .examples("  mbc export megatron -o hf\n"
+                "  mbc export megatron/iter_0000100 -o hf --max-shard-size "
+                "2GB\n"
+                "  mbc export run/checkpoints -o hf --hf-model Llama-3.1-8B");
+  command.run = [options, &common = command.common]() -> Expected<Outcome> {
+    MBC_TRY(resolveInPlace(options->hfModel));
+    return runExport(*options, common);
+  };
+}
+
+} // namespace mbc

@@ -1,0 +1,69 @@
+//===- Import.cpp - mbc import --------------------------------------------===//
+#include "compiler/Commands/Command.h"
+#include "compiler/Commands/ConvertOutput.h"
+
+namespace mbc {
+
+namespace {
+
+struct ImportOptions {
+  std::string source, target, dtype;
+  SizeOptions sizes;
+  bool overwrite = false, sha256 = false;
+};
+
+Expected<Outcome> runImport(const ImportOptions &options,
+                            const CommonOptions &common) {
+  ConvertOptions convert;
+  MBC_ASSIGN(convert.sizes, options.sizes.parse());
+  MBC_ASSIGN(convert.dtype, parseDType("--dtype", options.dtype));
+  convert.config = common.config;
+  convert.overwrite = options.overwrite;
+  convert.sha256 = options.sha256;
+  convert.threads = common.threads;
+  convert.progress = common.progress();
+  ModelLibrary library;
+  MBC_TRY(common.load(library));
+  MBC_ASSIGN(ConvertReport report, importCheckpoint(library, options.source,
+                                                    options.target, convert));
+  return convertOutcome("imported", report);
+}
+
+} // namespace
+
+void addImport(CLI::App &root, CommandList &commands) {
+  auto &command = *commands.emplace_back(std::make_unique<Command>(
+      root, "import", "Hugging Face folder -> Megatron torch_dist checkpoint",
+      "Proves the mapping, binds it to the headers, and writes in one pass. "
+      "Parallel sizes do not change what a torch_dist checkpoint means: they "
+      "are proved admissible, recorded, and set the chunks, so that ranks of "
+      "that layout read whole chunks. Any layout can load it."));
+  auto options = std::make_shared<ImportOptions>();
+  command
+      .argument("HF_DIR", options->source,
+                "Folder with config.json and safetensors weights, or a hub id "
+                "(org/name[@revision]) in the local Hugging Face cache")
+      .option("-o,--output", options->target, "MEGATRON_DIR",
+              "Checkpoint to write; it appears only when it is complete", true)
+      .sizes(options->sizes, "proved admissible, recorded, sets the chunks")
+      .option("--dtype", options->dtype, "DTYPE",
+              "Store weights as bfloat16, float16 or float32, but those that "
+              "the model pins; rounds to nearest even (default: the source's "
+              "type, tensor by tensor)")
+      .flag("--overwrite", options->overwrite,
+            "Replace MEGATRON_DIR, once the new one is complete")
+      .flag("--sha256", options->sha256,
+            "Also record the SHA-256 of every file in the manifest, as the "
+            "hub prints it (slower)")
+      .configOptions()
+      .examples("  mbc import SmolLM2-135M-Instruct -o megatron\n"
+                "  mbc import Llama-3.1-8B -o megatron --tp 4 --pp 2\n"
+                "  mbc import Qwen3-0.6B -o megatron --dtype float32 "
+                "--overwrite --json");
+  command.run = [options, &common = command.common]() -> Expected<Outcome> {
+    MBC_TRY(resolveInPlace(options->source));
+    return runImport(*options, common);
+  };
+}
+
+} // namespace mbc

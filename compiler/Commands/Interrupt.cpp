@@ -1,0 +1,39 @@
+//===- Interrupt.cpp ------------------------------------------------------===//
+#include "compiler/Commands/Interrupt.h"
+
+#include "runtime/core/File.h"
+
+#include <csignal>
+#include <pthread.h>
+#include <thread>
+
+namespace mbc {
+
+void handleInterrupts() {
+  std::signal(SIGPIPE, SIG_IGN);
+  // A file beyond the limit of its size is then an error as any other.
+  std::signal(SIGXFSZ, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) {
+    // nohup and shells in the background ignore some, and mean it.
+    struct sigaction current;
+    if (::sigaction(number, nullptr, &current) == 0 &&
+        current.sa_handler != SIG_IGN)
+      sigaddset(&signals, number);
+  }
+  // Blocked here and so in every later thread, they reach only the one that
+  // waits for them, which may do what a signal handler may not.
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals] {
+    int number = 0;
+    if (::sigwait(&signals, &number) != 0)
+      return;
+    StagedDirectory::removeAll();
+    std::signal(number, SIG_DFL);
+    ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+    ::raise(number);
+  }).detach();
+}
+
+} // namespace mbc

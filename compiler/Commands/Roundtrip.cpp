@@ -1,0 +1,192 @@
+//===- Roundtrip.cpp - mbc roundtrip --------------------------------------===//
+#include "compiler/Bridge/Convert.h"
+#include "compiler/Commands/Command.h"
+#include "compiler/Commands/CompareOutput.h"
+#include "compiler/Commands/ConvertOutput.h"
+#include "runtime/core/File.h"
+#include "runtime/core/Text.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fmt/format.h>
+#include <set>
+#include <unistd.h>
+
+namespace fs = std::filesystem;
+
+namespace mbc {
+
+namespace {
+
+struct RoundtripOptions {
+  std::string source, temporary;
+  SizeOptions sizes;
+};
+
+/// Where the two conversions are made.
+fs::path temporaryParent(const RoundtripOptions &options) {
+  if (!options.temporary.empty())
+    return options.temporary;
+  if (const char *chosen = std::getenv("TMPDIR"); chosen && *chosen)
+    return chosen;
+  std::error_code code;
+  fs::path source = fs::canonical(options.source, code);
+  return code ? fs::path(".") : source.parent_path();
+}
+
+/// The offset of the first byte in which two files differ; none: equal.
+Expected<std::optional<uint64_t>> firstDifference(const fs::path &a,
+                                                  const fs::path &b) {
+  constexpr uint64_t block = 1u << 20;
+  MBC_ASSIGN(File fileA, File::openRead(a));
+  MBC_ASSIGN(File fileB, File::openRead(b));
+  uint64_t size = std::min(fileA.size(), fileB.size());
+  std::vector<std::byte> bytesA(block), bytesB(block);
+  for (uint64_t at = 0; at < size; at += block) {
+    size_t count = std::min(block, size - at);
+    MBC_TRY(fileA.readAt(at, std::span(bytesA).first(count)));
+    MBC_TRY(fileB.readAt(at, std::span(bytesB).first(count)));
+    auto [x, y] =
+        std::mismatch(bytesA.begin(), bytesA.begin() + count, bytesB.begin());
+    if (x != bytesA.begin() + count)
+      return std::optional(at + static_cast<uint64_t>(x - bytesA.begin()));
+  }
+  if (fileA.size() != fileB.size())
+    return std::optional(size);
+  return std::optional<uint64_t>();
+}
+
+/// What differs between the files beside the weights, one sentence each.
+Expected<std::vector<std::string>> compareSideFiles(const HfFolder &source,
+                                                    const HfFolder &back) {
+  std::set<std::string> names(source.sideFiles().begin(),
+                              source.sideFiles().end());
+  names.insert(back.sideFiles().begin(), back.sideFiles().end());
+  std::vector<std::string> differences;
+  auto has = [](const HfFolder &folder, const std::string &name) {
+    return std::ranges::find(folder.sideFiles(), name) !=
+           folder.sideFiles().end();
+  };
+  for (const std::string &name : names) {
+    if (!has(source, name) || !has(back, name)) {
+      differences.push_back(
+          fmt::format("file {} is only in the {}", quote(name),
+                      has(source, name) ? "source" : "result"));
+      continue;
+    }
+    MBC_ASSIGN(auto offset,
+               firstDifference(source.folder() / name, back.folder() / name));
+    if (offset)
+      differences.push_back(
+          fmt::format("file {} differs from byte {} on", quote(name), *offset));
+  }
+  return differences;
+}
+
+/// Whether the weight files and the index came back as they were.
+bool sameWeightFiles(const HfFolder &source, const HfFolder &back) {
+  auto equal = [](const HfShard &a, const HfShard &b) {
+    return a.file == b.file && a.rawHeader == b.rawHeader;
+  };
+  if (!std::ranges::equal(source.shards(), back.shards(), equal))
+    return false;
+  if (source.indexPath().empty() || back.indexPath().empty())
+    return source.indexPath().empty() == back.indexPath().empty();
+  auto difference = firstDifference(source.indexPath(), back.indexPath());
+  return difference && !*difference;
+}
+
+Expected<Outcome> runRoundtrip(const RoundtripOptions &options,
+                               const CommonOptions &common) {
+  ConvertOptions convert;
+  MBC_ASSIGN(convert.sizes, options.sizes.parse());
+  convert.config = common.config;
+  convert.threads = common.threads;
+  convert.progress = common.progress();
+  ModelLibrary library;
+  MBC_TRY(common.load(library));
+
+  // Never committed: destroyed, it takes everything with it.
+  MBC_ASSIGN(
+      StagedDirectory temporary,
+      StagedDirectory::create(temporaryParent(options) /
+                                  fmt::format("mbc-roundtrip-{}", ::getpid()),
+                              false));
+  fs::path megatron = temporary.path() / "megatron",
+           result = temporary.path() / "hf";
+  MBC_ASSIGN(ConvertReport imported,
+             importCheckpoint(library, options.source, megatron, convert));
+  MBC_ASSIGN(ConvertReport exported,
+             exportCheckpoint(library, megatron, result, convert));
+
+  OpenOptions open;
+  open.config = common.config;
+  open.threads = common.threads;
+  MBC_ASSIGN(auto source, Checkpoint::open(library, options.source, open));
+  MBC_ASSIGN(auto back, HfFolder::open(result));
+  CompareOptions compare;
+  compare.threads = common.threads;
+  compare.plan = &source->plan();
+  Progress progress("comparing", 0, common.progress());
+  MBC_ASSIGN(CompareReport report,
+             compareTensors(source->tensors(), *back, compare, progress));
+  progress.finish();
+  MBC_ASSIGN(auto files, compareSideFiles(*source->hfFolder(), *back));
+  bool sameFiles = sameWeightFiles(*source->hfFolder(), *back);
+
+  Outcome outcome;
+  outcome.status = report.same() && files.empty() ? 0 : 1;
+  outcome.text = fmt::format(
+      "import   {} in {}\nexport   {} in {}\ncompare  {}", //
+      sizeText(imported.bytes), rateText(imported.seconds, imported.bytes),
+      sizeText(exported.bytes), rateText(exported.seconds, exported.bytes),
+      compareText(report));
+  for (const std::string &difference : files)
+    outcome.text += difference + "\n";
+  if (files.empty())
+    outcome.text +=
+        fmt::format("{} other files: equal byte for byte; weight files {}\n",
+                    back->sideFiles().size(),
+                    sameFiles ? "too" : "are cut or ordered anew");
+  Json differences = Json::array();
+  for (const std::string &difference : files)
+    differences.push(difference);
+  outcome.json =
+      Json::object({{"import", convertJson(imported)},
+                    {"export", convertJson(exported)},
+                    {"compare", compareJson(report)},
+                    {"side_files", back->sideFiles().size()},
+                    {"side_file_differences", std::move(differences)},
+                    {"weight_files_equal", sameFiles}});
+  return outcome;
+}
+
+} // namespace
+
+void addRoundtrip(CLI::App &root, CommandList &commands) {
+  auto &command = *commands.emplace_back(std::make_unique<Command>(
+      root, "roundtrip", "Import and export a folder, compare, leave nothing",
+      "Imports HF_DIR into a temporary folder, exports it again, and compares "
+      "every tensor bit by bit and every other file byte by byte. The "
+      "temporary "
+      "folder, twice the size of the weights, is removed in any case. Exit "
+      "status 1 when something differs."));
+  auto options = std::make_shared<RoundtripOptions>();
+  command
+      .argument("HF_DIR", options->source,
+                "Folder with config.json and safetensors weights")
+      .sizes(options->sizes, "proved admissible, sets the chunks in between")
+      .option("--tmp", options->temporary, "DIR",
+              "Make the temporary folder in DIR (default: $TMPDIR, else beside "
+              "HF_DIR)")
+      .configOptions()
+      .examples("  mbc roundtrip SmolLM2-135M-Instruct\n"
+                "  mbc roundtrip Llama-3.1-8B --tp 8 --pp 4 --tmp /scratch");
+  command.run = [options, &common = command.common]() -> Expected<Outcome> {
+    MBC_TRY(resolveInPlace(options->source));
+    return runRoundtrip(*options, common);
+  };
+}
+
+} // namespace mbc
