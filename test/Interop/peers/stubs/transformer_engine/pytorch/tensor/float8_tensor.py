@@ -1,0 +1,5 @@
+import torch
+
+
+class Float8Tensor(torch.Tensor):
+    pass

@@ -1,0 +1,5 @@
+import torch
+
+
+class NVFP4Tensor(torch.Tensor):
+    pass

@@ -1,0 +1,6 @@
+class FileCacheManager:
+    pass
+
+
+def default_cache_dir():
+    return "."
