@@ -184,6 +184,8 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   report.indexedLayers = plan.indexed_layers;
   report.notes = folder->notes();
   typeNotes(plan, options.dtype, report.notes);
+  for (std::string &note : configLeftOut(*proved))
+    report.notes.push_back(std::move(note));
   for (const TensorInfo &info : mapped->tensors()) {
     report.parameters += info.elements();
     report.bytes += info.bytes();

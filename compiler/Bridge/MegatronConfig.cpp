@@ -15,10 +15,13 @@ namespace {
 /// Megatron's fields in the order of the mapping, with their values.
 using Fields = std::vector<std::pair<std::string, Attribute>>;
 
-Fields evaluateFields(ProvedModel &proved) {
+/// The lines of the mapping, evaluated; the name `changed`, if there is one,
+/// has `value` instead of its own.
+Fields evaluateFields(ProvedModel &proved, llvm::StringRef changed = "",
+                      Attribute value = {}) {
   nn::ModelOp model = proved.model();
   auto symbol = [&](llvm::StringRef name) {
-    return wmap::configValue(model, name);
+    return name == changed ? value : wmap::configValue(model, name);
   };
   auto field = [](Attribute) { return Attribute(); };
   Fields fields;
@@ -280,6 +283,38 @@ PickleValue commonState(ProvedModel &proved,
        {"checkpoint_version", PickleValue::floating(3.0)},
        {"iteration", PickleValue::integral(0)},
        {"content_metadata", PickleValue::dict(std::move(content))}});
+}
+
+std::vector<std::string> configLeftOut(ProvedModel &proved) {
+  std::vector<std::string> notes;
+  auto values = proved.model()->getAttrOfType<DictionaryAttr>("values");
+  Fields base = evaluateFields(proved);
+  MLIRContext *ctx = proved.model().getContext();
+  for (NamedAttribute name : values) {
+    auto record = dyn_cast<DictionaryAttr>(name.getValue());
+    if (!record)
+      continue;
+    std::string left;
+    for (NamedAttribute member : record) {
+      if (member.getName() == "type" || isa<UnitAttr>(member.getValue()))
+        continue;
+      // A member is carried if some field changes with it.
+      NamedAttrList changed(record);
+      changed.set(member.getName(),
+                  FloatAttr::get(Float64Type::get(ctx), 0.123456789));
+      if (evaluateFields(proved, name.getName(), changed.getDictionary(ctx)) !=
+          base)
+        continue;
+      left += (left.empty() ? "" : ", ") + member.getName().str() + " = " +
+              nn::exprText(member.getValue());
+    }
+    if (!left.empty())
+      notes.push_back("Megatron's configuration has no field for " +
+                      name.getName().str() + " with " + left +
+                      ": config.json keeps it, a run in Megatron needs it set "
+                      "by hand");
+  }
+  return notes;
 }
 
 } // namespace mbc

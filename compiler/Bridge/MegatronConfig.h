@@ -6,6 +6,7 @@
 #include "runtime/io/Pickle.h"
 
 #include <string>
+#include <vector>
 
 namespace mbc {
 
@@ -25,5 +26,10 @@ std::string runConfigYaml(ProvedModel &proved,
 /// `args` as Megatron-LM's --use-checkpoint-args reads them.
 PickleValue commonState(ProvedModel &proved,
                         const MegatronConfigInputs &inputs);
+
+/// What the computation needs and Megatron's configuration has no field for:
+/// members of records, such as rope scaling, that no line of the mapping
+/// carries. One sentence a record; empty when all is carried.
+std::vector<std::string> configLeftOut(ProvedModel &proved);
 
 } // namespace mbc
