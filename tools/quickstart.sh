@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to a converted model: installs what is missing, builds mbc, gets a real model, converts it to a
 # Megatron checkpoint and back, and proves that the result is the model that went in, bit for bit.
-# About 20 minutes on a fresh Debian 12 with 2 cores, nearly all of it the build; a second run takes seconds.
+# About 10 minutes on a fresh Debian 12 with 2 cores, nearly all of it packages and the build; a second run takes seconds.
 #
 #   tools/quickstart.sh [HF_DIR]
 #

@@ -31,6 +31,14 @@ Expected<uint64_t> parseCount(std::string_view option, std::string_view text,
   return value;
 }
 
+ConvertOptions CommonOptions::convert() const {
+  ConvertOptions options;
+  options.config = config;
+  options.threads = threads;
+  options.progress = progress();
+  return options;
+}
+
 Status resolveInPlace(std::string &folder) {
   if (folder.empty())
     return {};

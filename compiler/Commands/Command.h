@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compiler/Bridge/Checkpoint.h"
+#include "compiler/Bridge/Convert.h"
 #include "runtime/core/Json.h"
 #include "runtime/core/Progress.h"
 
@@ -35,6 +36,8 @@ struct CommonOptions {
   Progress::Mode progress() const { return Progress::detectMode(quiet); }
   /// The built-in declarations and those of --model-path.
   Status load(ModelLibrary &library) const;
+  /// What these options say of a conversion; the rest has its defaults.
+  ConvertOptions convert() const;
 };
 
 /// The texts of --tp and its like.

@@ -14,7 +14,7 @@ struct ExportOptions {
 
 Expected<Outcome> runExport(const ExportOptions &options,
                             const CommonOptions &common) {
-  ConvertOptions convert;
+  ConvertOptions convert = common.convert();
   MBC_ASSIGN(convert.dtype, parseDType("--dtype", options.dtype));
   if (!options.maxShard.empty()) {
     auto size = parseByteSize(options.maxShard);
@@ -23,10 +23,7 @@ Expected<Outcome> runExport(const ExportOptions &options,
     convert.maxShard = *size;
   }
   convert.hfModel = options.hfModel;
-  convert.config = common.config;
   convert.overwrite = options.overwrite;
-  convert.threads = common.threads;
-  convert.progress = common.progress();
   ModelLibrary library;
   MBC_TRY(common.load(library));
   MBC_ASSIGN(ConvertReport report, exportCheckpoint(library, options.source,

@@ -14,14 +14,11 @@ struct ImportOptions {
 
 Expected<Outcome> runImport(const ImportOptions &options,
                             const CommonOptions &common) {
-  ConvertOptions convert;
+  ConvertOptions convert = common.convert();
   MBC_ASSIGN(convert.sizes, options.sizes.parse());
   MBC_ASSIGN(convert.dtype, parseDType("--dtype", options.dtype));
-  convert.config = common.config;
   convert.overwrite = options.overwrite;
   convert.sha256 = options.sha256;
-  convert.threads = common.threads;
-  convert.progress = common.progress();
   ModelLibrary library;
   MBC_TRY(common.load(library));
   MBC_ASSIGN(ConvertReport report, importCheckpoint(library, options.source,

@@ -99,11 +99,8 @@ bool sameWeightFiles(const HfFolder &source, const HfFolder &back) {
 
 Expected<Outcome> runRoundtrip(const RoundtripOptions &options,
                                const CommonOptions &common) {
-  ConvertOptions convert;
+  ConvertOptions convert = common.convert();
   MBC_ASSIGN(convert.sizes, options.sizes.parse());
-  convert.config = common.config;
-  convert.threads = common.threads;
-  convert.progress = common.progress();
   ModelLibrary library;
   MBC_TRY(common.load(library));
 

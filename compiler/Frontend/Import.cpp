@@ -8,18 +8,11 @@
 #include "mlir/IR/Verifier.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 
 using namespace mbc;
 using llvm::StringRef;
 
 namespace {
-
-std::string canonicalPath(StringRef path) {
-  llvm::SmallString<128> real;
-  return llvm::sys::fs::real_path(path, real) ? path.str() : real.str().str();
-}
 
 /// All files that are loaded, by canonical path.
 class Files : public ModelSources {
@@ -38,12 +31,7 @@ public:
 
   std::vector<LibrarySource> libraries(const ast::Use &use,
                                        StringRef file) override {
-    llvm::SmallString<128> path(use.path.value);
-    if (llvm::sys::path::is_relative(path)) {
-      path = llvm::sys::path::parent_path(file);
-      llvm::sys::path::append(path, use.path.value);
-    }
-    return ownLibraries(path);
+    return ownLibraries(pathOfUse(use, file));
   }
   std::vector<LibrarySource> ownLibraries(StringRef path) override {
     std::vector<LibrarySource> result;

@@ -51,9 +51,18 @@ openFile(const llvm::SourceMgr &sources, StringRef path) {
   return llvm::MemoryBuffer::getFile(path);
 }
 
-static std::string canonicalPath(StringRef path) {
+std::string mbc::canonicalPath(StringRef path) {
   llvm::SmallString<128> real;
   return llvm::sys::fs::real_path(path, real) ? path.str() : real.str().str();
+}
+
+std::string mbc::pathOfUse(const ast::Use &use, StringRef user) {
+  llvm::SmallString<128> path(use.path.value);
+  if (llvm::sys::path::is_relative(path)) {
+    path = llvm::sys::path::parent_path(user);
+    llvm::sys::path::append(path, use.path.value);
+  }
+  return path.str().str();
 }
 
 static void forEachUse(const std::vector<ast::ConfigEntry> &entries,
@@ -98,11 +107,7 @@ llvm::LogicalResult Loader::load(unsigned buffer, StringRef path) {
 
 llvm::LogicalResult Loader::follow(const ast::Use &use, StringRef user,
                                    std::vector<unsigned> &uses) {
-  llvm::SmallString<128> path(use.path.value);
-  if (llvm::sys::path::is_relative(path)) {
-    path = llvm::sys::path::parent_path(user);
-    llvm::sys::path::append(path, use.path.value);
-  }
+  std::string path = pathOfUse(use, user);
   std::string key = canonicalPath(path);
   if (auto found = known.find(key); found != known.end()) {
     if (found->second == broken)

@@ -281,7 +281,7 @@ private:
         builder.getStringAttr(join(around.path, entry.path.str())),
         builder.getArrayAttr(loops), builder.getArrayAttr(alternatives), key,
         entry.stored ? builder.getUnitAttr() : UnitAttr(), /*type=*/TypeAttr(),
-        /*predicate=*/Attribute(), /*domain=*/DenseI64ArrayAttr(),
+        /*domain=*/DenseI64ArrayAttr(),
         /*tie=*/StringAttr(), /*choice=*/IntegerAttr(), /*dtypes=*/ArrayAttr(),
         /*placed=*/ArrayAttr());
   }

@@ -33,4 +33,10 @@ mlir::FailureOr<std::vector<SourceFile>> loadBuffer(llvm::SourceMgr &sources,
                                                     unsigned buffer,
                                                     mlir::MLIRContext *context);
 
+/// One spelling for every path that leads to a file, for comparing.
+std::string canonicalPath(llvm::StringRef path);
+
+/// The path that `use` means: relative to the file that says it.
+std::string pathOfUse(const ast::Use &use, llvm::StringRef user);
+
 } // namespace mbc

@@ -8,7 +8,6 @@ include "mlir/IR/SymbolInterfaces.td"
 class WMap_Op<string mnemonic, list<Trait> traits = []>
     : Op<WMap_Dialect, mnemonic, traits>;
 
-def WMap_Names : TypedArrayAttrBase<WMap_NameAttr, "names">;
 def WMap_Loops : TypedArrayAttrBase<WMap_LoopAttr, "loops">;
 def WMap_Alternatives : TypedArrayAttrBase<WMap_AlternativeAttr, "alternatives">;
 
@@ -46,7 +45,6 @@ def WMap_EntryOp : WMap_Op<"entry", [HasParent<"MappingOp">]> {
     UnitAttr:$stored,
     // wmap-prove
     OptionalAttr<TypeAttr>:$type,
-    OptionalAttr<AnyAttr>:$predicate,
     OptionalAttr<DenseI64ArrayAttr>:$domain,
     OptionalAttr<StrAttr>:$tie,
     // wmap-bind: the alternative, and for each of its parts the dtypes of its
@@ -58,7 +56,7 @@ def WMap_EntryOp : WMap_Op<"entry", [HasParent<"MappingOp">]> {
   );
   let assemblyFormat = [{
     $path `loops` $loops `hf` $hf (`mcore` $mcore^)? (`stored` $stored^)?
-    (`type` $type^)? (`predicate` $predicate^)? (`domain` $domain^)? (`tie` $tie^)?
+    (`type` $type^)? (`domain` $domain^)? (`tie` $tie^)?
     (`choice` $choice^)? (`dtypes` $dtypes^)? (`placed` $placed^)? attr-dict
   }];
   let hasVerifier = 1;
