@@ -6,14 +6,18 @@
 #   tools/test.sh                 everything; with the real Megatron programs two models (2 minutes)
 #   tools/test.sh --quick         without test/Interop, which needs .venv (1 GB), a model (93 MB) and build/peers (2.4 GB)
 #   tools/test.sh --interop-all   with the real Megatron programs every model and layout (5 minutes more)
+#   tools/test.sh --package       everything, and the tarball of tools/package.sh: made twice, its programs under lit, and
+#                                 tried without LLVM and Python (1 minute more)
 set -euo pipefail
 quick=
 interop=()
+package=
 case "${1-}" in
   '') ;;
   --quick) quick=yes ;;
   --interop-all) interop=(-m "") ;;
-  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  --package) package=yes ;;
+  -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) echo "error: unknown argument '$1' (try --help)" >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -77,6 +81,23 @@ step "lit"
 status=0
 /usr/lib/llvm-22/bin/lit -sv --output "$results/lit.json" "$build/test" || status=$?
 count "$status" "$results/lit.json" lit
+
+if [[ -n $package ]]; then
+  step "Package"
+  if tools/package.sh -o "$results/first" && tools/package.sh -o "$results/second"; then
+    if diff -r "$results/first" "$results/second"; then
+      echo "package: made twice, the same bytes" && passed=$((passed + 1))
+    else
+      fail "tools/package.sh: two runs gave different bytes"
+    fi
+    if tools/test-package.sh "$results"/first/*.tar.gz; then passed=$((passed + 1)); else fail "tools/test-package.sh"; fi
+    status=0
+    /usr/lib/llvm-22/bin/lit -sv --output "$results/package.json" build/package/test || status=$?
+    count "$status" "$results/package.json" "lit, programs of the package"
+  else
+    fail "tools/package.sh"
+  fi
+fi
 
 if [[ -z $quick ]]; then
   step "Interoperation with transformers, PyTorch, safetensors and Megatron"
