@@ -23,5 +23,11 @@ for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH"):
     if name in os.environ:
         config.environment[name] = os.environ[name]
 
+# A program has to be built like the library that it links.
+if "-fsanitize" in config.mbc_link_flags:
+    config.available_features.add("sanitized")
+
+config.substitutions.append(("%{source}", config.mbc_src_root))
+config.substitutions.append(("%{build}", config.mbc_obj_root))
 config.substitutions.append(("%{models}", os.path.join(config.mbc_src_root, "models")))
 config.substitutions.append(("%{mappings}", os.path.join(config.mbc_src_root, "mappings")))

@@ -15,7 +15,7 @@ packages=(
   libcli11-dev libdeflate-dev libexpected-dev libfmt-dev libflatbuffers-dev flatbuffers-compiler
   libxxhash-dev libyaml-cpp-dev libzstd-dev zlib1g-dev libclang-rt-22-dev
   # tests and measurements
-  libgmock-dev libgtest-dev python3-venv time
+  g++ libgmock-dev libgtest-dev python3-venv time
 )
 
 case "${1-}" in

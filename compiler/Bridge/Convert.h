@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compiler/Bridge/Checkpoint.h"
+#include "mbc/Convert.h"
 #include "runtime/core/Progress.h"
 
 namespace mbc {
@@ -17,18 +18,6 @@ struct ConvertOptions {
   bool overwrite = false;
   unsigned threads = 0; ///< 0: defaultThreads()
   Progress::Mode progress = Progress::Mode::Quiet;
-};
-
-/// What was done, for people and for --json.
-struct ConvertReport {
-  std::string model; ///< "Llama"
-  std::filesystem::path source, target;
-  uint64_t tensors = 0;    ///< Hugging Face tensors
-  uint64_t parameters = 0; ///< elements, tied copies once
-  uint64_t bytes = 0;      ///< tensor bytes written
-  double seconds = 0;
-  bool indexedLayers = false;
-  std::vector<std::string> notes;
 };
 
 /// Hugging Face folder -> Megatron torch_dist checkpoint. Nothing appears at

@@ -67,12 +67,6 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
                                          const fs::path &target,
                                          const ConvertOptions &options) {
   auto start = std::chrono::steady_clock::now();
-  MBC_ASSIGN(CheckpointKind kind, detectCheckpoint(megatron));
-  if (kind != CheckpointKind::TorchDist)
-    return inputError(fmt::format(
-        "{}: is no Megatron torch_dist checkpoint; expected a folder with "
-        "iter_*, release or .metadata",
-        megatron.string()));
   std::vector<fs::path> sources = {megatron};
   if (!options.hfModel.empty())
     sources.push_back(options.hfModel);

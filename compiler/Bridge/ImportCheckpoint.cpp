@@ -149,11 +149,6 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
                                          const fs::path &target,
                                          const ConvertOptions &options) {
   auto start = std::chrono::steady_clock::now();
-  MBC_ASSIGN(CheckpointKind kind, detectCheckpoint(hfFolder));
-  if (kind != CheckpointKind::HuggingFace)
-    return inputError(fmt::format(
-        "{}: is a Megatron checkpoint; import takes a Hugging Face folder",
-        hfFolder.string()));
   MBC_ASSIGN(StagedDirectory staged,
              StagedDirectory::create(target, options.overwrite,
                                      std::span(&hfFolder, 1)));

@@ -121,7 +121,7 @@ Manifest::open(const fs::path &iterationFolder) {
   return manifest;
 }
 
-Expected<std::vector<Manifest::Difference>>
+Expected<std::vector<ManifestDifference>>
 Manifest::check(const TensorSet &set, unsigned threads,
                 Progress &progress) const {
   MBC_ASSIGN(std::vector<DigestText> found,
@@ -134,7 +134,7 @@ Manifest::check(const TensorSet &set, unsigned threads,
     if (!isNew)
       it->second.clear();
   }
-  std::vector<Difference> differences;
+  std::vector<ManifestDifference> differences;
   for (size_t i = 0; i < found.size(); ++i) {
     const std::string &name = set.tensors()[i].name;
     auto expected = digests.find(name);

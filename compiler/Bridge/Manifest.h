@@ -1,6 +1,7 @@
 //===- Manifest.h - What a checkpoint held when it was imported -*- C++ -*-===//
 #pragma once
 
+#include "mbc/VerifyReport.h"
 #include "runtime/core/Progress.h"
 #include "runtime/io/Digest.h"
 #include "runtime/io/HfFolder.h"
@@ -34,15 +35,8 @@ public:
                                  unsigned threads, Progress &progress);
   Status write(const std::filesystem::path &iterationFolder) const;
 
-  /// A tensor whose digest is not that of the manifest.
-  struct Difference {
-    std::string name;
-    /// "has changed", "is missing", "is not in the manifest", or
-    /// "holds what 'x' should hold" for an exchange of whole tensors.
-    std::string what;
-  };
   /// Digests every tensor of `set` and compares.
-  Expected<std::vector<Difference>>
+  Expected<std::vector<ManifestDifference>>
   check(const TensorSet &set, unsigned threads, Progress &progress) const;
 
   const std::map<std::string, DigestText> &tensors() const { return digests; }

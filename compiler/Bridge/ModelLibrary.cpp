@@ -79,6 +79,13 @@ Status ModelLibrary::addFolder(const fs::path &folder) {
   return {};
 }
 
+Status ModelLibrary::addFolders(const std::vector<fs::path> &folders) {
+  // A folder goes in front of those before it.
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder)
+    MBC_TRY(addFolder(*folder));
+  return {};
+}
+
 Status ModelLibrary::addFiles(const fs::path &model, const fs::path &mapping) {
   size_t before = list.size();
   MBC_TRY(scan(model.string(), mapping.string(), /*first=*/true));

@@ -28,6 +28,8 @@ public:
   /// Adds DIR/models/*.mbc and DIR/mappings/*.mbc. They come before the
   /// built-in ones where they declare the same architecture.
   Status addFolder(const std::filesystem::path &folder);
+  /// Adds several; the first one given comes before the others.
+  Status addFolders(const std::vector<std::filesystem::path> &folders);
   /// Adds one pair of files; it comes before all others.
   Status addFiles(const std::filesystem::path &model,
                   const std::filesystem::path &mapping);

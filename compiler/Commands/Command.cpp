@@ -5,6 +5,8 @@
 #include "compiler/Commands/TextTable.h"
 #include "runtime/core/Text.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <fmt/format.h>
@@ -12,10 +14,7 @@
 namespace mbc {
 
 Status CommonOptions::load(ModelLibrary &library) const {
-  // The first one given wins, and a folder goes in front of those before it.
-  for (auto path = modelPaths.rbegin(); path != modelPaths.rend(); ++path)
-    MBC_TRY(library.addFolder(*path));
-  return {};
+  return library.addFolders({modelPaths.begin(), modelPaths.end()});
 }
 
 Expected<uint64_t> parseCount(std::string_view option, std::string_view text,
@@ -31,11 +30,13 @@ Expected<uint64_t> parseCount(std::string_view option, std::string_view text,
   return value;
 }
 
-ConvertOptions CommonOptions::convert() const {
-  ConvertOptions options;
-  options.config = config;
+BridgeOptions CommonOptions::bridge() const {
+  BridgeOptions options;
+  options.strictConfig = config.strictConfig;
+  options.accept = config.accept;
+  options.modelPaths = {modelPaths.begin(), modelPaths.end()};
   options.threads = threads;
-  options.progress = progress();
+  options.showProgress = !quiet && !noProgress;
   return options;
 }
 
@@ -102,6 +103,7 @@ Command::Command(CLI::App &root, std::string name, const char *summary,
 Command &Command::argument(const char *name, std::string &value,
                            const char *help, bool isRequired) {
   app->add_option(name, value, wrapHelp(help))->type_name("");
+  texts[name] = &value;
   if (isRequired)
     required.push_back({name, &value});
   return *this;
@@ -110,6 +112,8 @@ Command &Command::argument(const char *name, std::string &value,
 Command &Command::option(const char *names, std::string &value,
                          const char *type, const char *help, bool isRequired) {
   app->add_option(names, value, wrapHelp(help))->type_name(type);
+  for (llvm::StringRef spelling : llvm::split(names, ','))
+    texts[spelling.str()] = &value;
   if (isRequired)
     required.push_back({names, &value});
   return *this;
@@ -131,7 +135,7 @@ Command &Command::flag(const char *names, bool &value, const char *help) {
 Command &Command::sizes(SizeOptions &sizes, const char *role) {
   std::string tail = fmt::format(" size; {}", role);
   auto add = [&](const char *name, std::string &value, const char *what) {
-    app->add_option(name, value, wrapHelp(what + tail))->type_name("N");
+    option(name, value, "N", (what + tail).c_str());
   };
   add("--tp", sizes.tp, "Tensor-parallel");
   add("--pp", sizes.pp, "Pipeline-parallel");
@@ -151,8 +155,14 @@ Command &Command::configOptions() {
               "not supported; may be repeated");
 }
 
+Command &Command::bridgeFlags() {
+  bridge.declare(*app, title);
+  return *this;
+}
+
 Command &Command::examples(const char *text) {
-  app->footer(std::string("Examples:\n") + text);
+  std::string flags = bridge.help(kWidth, kNames);
+  app->footer(flags + (flags.empty() ? "" : "\n") + "Examples:\n" + text);
   return *this;
 }
 
@@ -175,6 +185,12 @@ Expected<Outcome> Command::execute() {
     return usage(extra.starts_with("-")
                      ? fmt::format("unknown option {}", quote(extra))
                      : fmt::format("unexpected argument {}", quote(extra)));
+  std::vector<std::string> notes;
+  MBC_TRY(bridge.apply(
+      [&](std::string_view option) -> std::string & {
+        return *texts.find(option)->second;
+      },
+      common.noProgress, notes));
   for (const Required &item : required)
     if (item.value->empty())
       return usage(fmt::format("expected {}", item.name));
@@ -182,7 +198,15 @@ Expected<Outcome> Command::execute() {
     MBC_ASSIGN(uint64_t threads, parseCount("--threads", threadsText, 1, 1024));
     common.threads = static_cast<unsigned>(threads);
   }
-  return run();
+  MBC_ASSIGN(Outcome outcome, run());
+  Json list = Json::array();
+  for (const std::string &note : notes) {
+    outcome.text += "note: " + note + "\n";
+    list.push(note);
+  }
+  if (!notes.empty())
+    outcome.json.set("flag_notes", std::move(list));
+  return outcome;
 }
 
 } // namespace mbc

@@ -2,12 +2,14 @@
 #pragma once
 
 #include "compiler/Bridge/Checkpoint.h"
-#include "compiler/Bridge/Convert.h"
+#include "compiler/Commands/BridgeFlags.h"
+#include "mbc/AutoBridge.h"
 #include "runtime/core/Json.h"
 #include "runtime/core/Progress.h"
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,16 +30,18 @@ struct Outcome {
 
 /// Options of every command.
 struct CommonOptions {
-  bool json = false, quiet = false;
+  bool json = false, quiet = false, noProgress = false;
   unsigned threads = 0;
   std::vector<std::string> modelPaths;
   ConfigOptions config;
 
-  Progress::Mode progress() const { return Progress::detectMode(quiet); }
+  Progress::Mode progress() const {
+    return Progress::detectMode(quiet || noProgress);
+  }
   /// The built-in declarations and those of --model-path.
   Status load(ModelLibrary &library) const;
-  /// What these options say of a conversion; the rest has its defaults.
-  ConvertOptions convert() const;
+  /// What these options say of a checkpoint; the rest has its defaults.
+  BridgeOptions bridge() const;
 };
 
 /// The texts of --tp and its like.
@@ -66,6 +70,9 @@ public:
   Command &sizes(SizeOptions &sizes, const char *role);
   /// --strict-config and --accept.
   Command &configOptions();
+  /// The flags of Megatron Bridge's command of the same name; the last ones to
+  /// be declared.
+  Command &bridgeFlags();
   Command &examples(const char *text);
 
   /// Refuses what is missing or unknown, then runs.
@@ -84,6 +91,9 @@ private:
   };
   CLI::App *app;
   std::string title, details, threadsText;
+  /// By each spelling: "HF_DIR", "-o", "--output".
+  std::map<std::string, std::string *, std::less<>> texts;
+  BridgeFlags bridge;
   std::vector<Required> required;
 };
 

@@ -3,12 +3,14 @@
 
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/Interrupt.h"
+#include "runtime/core/Guarded.h"
 #include "runtime/core/Text.h"
 #include "runtime/io/CopyPlan.h"
 
 #include "llvm/Config/llvm-config.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -157,8 +159,11 @@ static int run(int argc, char **argv, bool json) {
   addCheck(app, commands);
   addToy(app, commands);
 
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  spellBridgeFlags(arguments);
+  std::ranges::reverse(arguments); // as the parser takes them
   try {
-    app.parse(argc, argv);
+    app.parse(arguments);
   } catch (const CLI::CallForHelp &) {
     for (const auto &command : commands)
       if (command->parsed())
@@ -194,13 +199,8 @@ int runCommandLine(int argc, char **argv) {
   try {
     handleInterrupts();
     return run(argc, argv, json);
-  } catch (const std::bad_alloc &) {
-    return report(Error{ErrorKind::System, "out of memory"}, "", json);
   } catch (...) {
-    return report(Error{ErrorKind::System,
-                        "internal error: an unexpected exception; this is a "
-                        "defect of mbc"},
-                  "", json);
+    return report(currentException(), "", json);
   }
 }
 

@@ -1,8 +1,8 @@
 //===- ConvertOutput.h - A conversion as text and JSON ----------*- C++ -*-===//
 #pragma once
 
-#include "compiler/Bridge/Convert.h"
 #include "compiler/Commands/Command.h"
+#include "mbc/Convert.h"
 
 namespace mbc {
 

@@ -7,27 +7,28 @@ namespace mbc {
 
 namespace {
 
-struct ExportOptions {
+struct ExportArguments {
   std::string source, target, dtype, maxShard, hfModel;
   bool overwrite = false;
 };
 
-Expected<Outcome> runExport(const ExportOptions &options,
+Expected<Outcome> runExport(const ExportArguments &options,
                             const CommonOptions &common) {
-  ConvertOptions convert = common.convert();
-  MBC_ASSIGN(convert.dtype, parseDType("--dtype", options.dtype));
+  ExportOptions exported;
+  MBC_ASSIGN(exported.dtype, parseDType("--dtype", options.dtype));
   if (!options.maxShard.empty()) {
     auto size = parseByteSize(options.maxShard);
     if (!size)
       return inputError("option '--max-shard-size': " + size.error().message);
-    convert.maxShard = *size;
+    exported.maxShard = *size;
   }
-  convert.hfModel = options.hfModel;
-  convert.overwrite = options.overwrite;
-  ModelLibrary library;
-  MBC_TRY(common.load(library));
-  MBC_ASSIGN(ConvertReport report, exportCheckpoint(library, options.source,
-                                                    options.target, convert));
+  exported.overwrite = options.overwrite;
+  BridgeOptions open = common.bridge();
+  open.hfModel = options.hfModel;
+  MBC_ASSIGN(AutoBridge bridge,
+             AutoBridge::from_megatron(options.source, open));
+  MBC_ASSIGN(ConvertReport report,
+             bridge.export_ckpt(options.target, exported));
   return convertOutcome("exported", report);
 }
 
@@ -39,7 +40,7 @@ void addExport(CLI::App &root, CommandList &commands) {
       "A checkpoint that mbc imported keeps the record of its source: files, "
       "order and types of the original come back byte for byte, unless a flag "
       "asks for others. Any parallel layout can be exported."));
-  auto options = std::make_shared<ExportOptions>();
+  auto options = std::make_shared<ExportArguments>();
   command
       .argument("MEGATRON_DIR", options->source,
                 "Root of a checkpoint, or one iteration folder of it")
@@ -57,12 +58,12 @@ void addExport(CLI::App &root, CommandList &commands) {
       .flag("--overwrite", options->overwrite,
             "Replace HF_DIR, once the new one is complete")
       .configOptions()
+      .bridgeFlags()
       .examples("  mbc export megatron -o hf\n"
                 "  mbc export megatron/iter_0000100 -o hf --max-shard-size "
                 "2GB\n"
                 "  mbc export run/checkpoints -o hf --hf-model Llama-3.1-8B");
-  command.run = [options, &common = command.common]() -> Expected<Outcome> {
-    MBC_TRY(resolveInPlace(options->hfModel));
+  command.run = [options, &common = command.common] {
     return runExport(*options, common);
   };
 }

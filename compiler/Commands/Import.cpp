@@ -6,23 +6,22 @@ namespace mbc {
 
 namespace {
 
-struct ImportOptions {
+struct ImportArguments {
   std::string source, target, dtype;
   SizeOptions sizes;
   bool overwrite = false, sha256 = false;
 };
 
-Expected<Outcome> runImport(const ImportOptions &options,
+Expected<Outcome> runImport(const ImportArguments &options,
                             const CommonOptions &common) {
-  ConvertOptions convert = common.convert();
-  MBC_ASSIGN(convert.sizes, options.sizes.parse());
-  MBC_ASSIGN(convert.dtype, parseDType("--dtype", options.dtype));
-  convert.overwrite = options.overwrite;
-  convert.sha256 = options.sha256;
-  ModelLibrary library;
-  MBC_TRY(common.load(library));
-  MBC_ASSIGN(ConvertReport report, importCheckpoint(library, options.source,
-                                                    options.target, convert));
+  ImportOptions import;
+  MBC_ASSIGN(import.sizes, options.sizes.parse());
+  MBC_ASSIGN(import.dtype, parseDType("--dtype", options.dtype));
+  import.overwrite = options.overwrite;
+  import.sha256 = options.sha256;
+  MBC_ASSIGN(AutoBridge bridge,
+             AutoBridge::from_hf_pretrained(options.source, common.bridge()));
+  MBC_ASSIGN(ConvertReport report, bridge.import_ckpt(options.target, import));
   return convertOutcome("imported", report);
 }
 
@@ -35,7 +34,7 @@ void addImport(CLI::App &root, CommandList &commands) {
       "Parallel sizes do not change what a torch_dist checkpoint means: they "
       "are proved admissible, recorded, and set the chunks, so that ranks of "
       "that layout read whole chunks. Any layout can load it."));
-  auto options = std::make_shared<ImportOptions>();
+  auto options = std::make_shared<ImportArguments>();
   command
       .argument("HF_DIR", options->source,
                 "Folder with config.json and safetensors weights, or a hub id "
@@ -53,12 +52,12 @@ void addImport(CLI::App &root, CommandList &commands) {
             "Also record the SHA-256 of every file in the manifest, as the "
             "hub prints it (slower)")
       .configOptions()
+      .bridgeFlags()
       .examples("  mbc import SmolLM2-135M-Instruct -o megatron\n"
                 "  mbc import Llama-3.1-8B -o megatron --tp 4 --pp 2\n"
                 "  mbc import Qwen3-0.6B -o megatron --dtype float32 "
                 "--overwrite --json");
-  command.run = [options, &common = command.common]() -> Expected<Outcome> {
-    MBC_TRY(resolveInPlace(options->source));
+  command.run = [options, &common = command.common] {
     return runImport(*options, common);
   };
 }

@@ -1,5 +1,4 @@
 //===- Roundtrip.cpp - mbc roundtrip --------------------------------------===//
-#include "compiler/Bridge/Convert.h"
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/CompareOutput.h"
 #include "compiler/Commands/ConvertOutput.h"
@@ -99,10 +98,10 @@ bool sameWeightFiles(const HfFolder &source, const HfFolder &back) {
 
 Expected<Outcome> runRoundtrip(const RoundtripOptions &options,
                                const CommonOptions &common) {
-  ConvertOptions convert = common.convert();
-  MBC_ASSIGN(convert.sizes, options.sizes.parse());
-  ModelLibrary library;
-  MBC_TRY(common.load(library));
+  ImportOptions import;
+  MBC_ASSIGN(import.sizes, options.sizes.parse());
+  MBC_ASSIGN(AutoBridge bridge,
+             AutoBridge::from_hf_pretrained(options.source, common.bridge()));
 
   // Never committed: destroyed, it takes everything with it.
   MBC_ASSIGN(
@@ -112,25 +111,18 @@ Expected<Outcome> runRoundtrip(const RoundtripOptions &options,
                               false));
   fs::path megatron = temporary.path() / "megatron",
            result = temporary.path() / "hf";
-  MBC_ASSIGN(ConvertReport imported,
-             importCheckpoint(library, options.source, megatron, convert));
-  MBC_ASSIGN(ConvertReport exported,
-             exportCheckpoint(library, megatron, result, convert));
-
-  OpenOptions open;
-  open.config = common.config;
-  open.threads = common.threads;
-  MBC_ASSIGN(auto source, Checkpoint::open(library, options.source, open));
+  MBC_ASSIGN(ConvertReport imported, bridge.import_ckpt(megatron, import));
+  MBC_ASSIGN(AutoBridge middle,
+             AutoBridge::from_megatron(megatron, common.bridge()));
+  MBC_ASSIGN(ConvertReport exported, middle.export_ckpt(result));
+  MBC_ASSIGN(AutoBridge end,
+             AutoBridge::from_hf_pretrained(result.string(), common.bridge()));
+  MBC_ASSIGN(VerifyReport verified, bridge.verify(end));
+  const CompareReport &report = verified.compared;
+  MBC_ASSIGN(auto source, HfFolder::open(bridge.path()));
   MBC_ASSIGN(auto back, HfFolder::open(result));
-  CompareOptions compare;
-  compare.threads = common.threads;
-  compare.plan = &source->plan();
-  Progress progress("comparing", 0, common.progress());
-  MBC_ASSIGN(CompareReport report,
-             compareTensors(source->tensors(), *back, compare, progress));
-  progress.finish();
-  MBC_ASSIGN(auto files, compareSideFiles(*source->hfFolder(), *back));
-  bool sameFiles = sameWeightFiles(*source->hfFolder(), *back);
+  MBC_ASSIGN(auto files, compareSideFiles(*source, *back));
+  bool sameFiles = sameWeightFiles(*source, *back);
 
   Outcome outcome;
   outcome.status = report.same() && files.empty() ? 0 : 1;
@@ -178,6 +170,7 @@ void addRoundtrip(CLI::App &root, CommandList &commands) {
               "Make the temporary folder in DIR (default: $TMPDIR, else beside "
               "HF_DIR)")
       .configOptions()
+      .bridgeFlags()
       .examples("  mbc roundtrip SmolLM2-135M-Instruct\n"
                 "  mbc roundtrip Llama-3.1-8B --tp 8 --pp 4 --tmp /scratch");
   command.run = [options, &common = command.common]() -> Expected<Outcome> {

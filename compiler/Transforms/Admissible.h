@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compiler/Transforms/WMapEntries.h"
+#include "mbc/Convert.h"
 
 #include <cstdint>
 #include <string>
@@ -9,9 +10,7 @@
 
 namespace mbc::wmap {
 
-/// Sizes of the parallel dimensions, in Megatron's words.
-struct ParallelSizes {
-  int64_t tp = 1, pp = 1, vpp = 1, cp = 1, ep = 1, etp = 1;
+struct ParallelSizes : mbc::ParallelSizes {
   /// The size of a mesh axis of `shard` ("tp", "ep", "etp").
   int64_t of(llvm::StringRef mesh) const;
 };

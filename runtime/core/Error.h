@@ -1,4 +1,4 @@
-//===- Error.h - The one error type of the runtime --------------*- C++ -*-===//
+//===- Error.h - Making errors and passing them on --------------*- C++ -*-===//
 //
 // A message is one lower-case sentence that names the offender, the expected
 // value and, where it helps, what to do: it is what the user reads.
@@ -6,27 +6,13 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 
+#include "mbc/Error.h"
+
 #include <string>
-#include <tl/expected.hpp>
 #include <utility>
 
 namespace mbc {
 
-/// Who has to act on an error; decides the exit status of the tools.
-enum class ErrorKind {
-  Input,     ///< bad usage, bad input or a refused proof: exit status 2
-  System,    ///< disk full, permission, I/O failure: exit status 3
-  Difference ///< a comparison found a difference: exit status 1
-};
-
-struct Error {
-  ErrorKind kind;
-  std::string message;
-};
-
-/// A value or an `Error`. `Expected<void>` is spelled `Status`.
-template <typename T> using Expected = tl::expected<T, Error>;
-using Status = Expected<void>;
 using Failure = tl::unexpected<Error>;
 
 inline Failure inputError(std::string message) {

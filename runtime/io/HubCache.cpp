@@ -46,16 +46,23 @@ std::optional<HubId> parseId(std::string_view text) {
   return id;
 }
 
+/// A folder from the environment; "~" is the home, as huggingface_hub has it.
 fs::path variable(const char *name) {
   const char *value = std::getenv(name);
-  return value ? fs::path(value) : fs::path();
+  std::string text = value ? value : "";
+  const char *home = std::getenv("HOME");
+  if (home && (text == "~" || text.starts_with("~/")))
+    text.replace(0, 1, home);
+  return text;
 }
 
 } // namespace
 
 fs::path hubCache() {
-  if (fs::path cache = variable("HF_HUB_CACHE"); !cache.empty())
-    return cache;
+  // The second is the older name of the first.
+  for (const char *name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"})
+    if (fs::path cache = variable(name); !cache.empty())
+      return cache;
   if (fs::path home = variable("HF_HOME"); !home.empty())
     return home / "hub";
   if (fs::path cache = variable("XDG_CACHE_HOME"); !cache.empty())

@@ -15,8 +15,9 @@
 
 namespace mbc {
 
-/// Where the cache is: HF_HUB_CACHE, else HF_HOME/hub, else
-/// XDG_CACHE_HOME/huggingface/hub, else ~/.cache/huggingface/hub.
+/// Where the cache is: HF_HUB_CACHE, else HUGGINGFACE_HUB_CACHE, else
+/// HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else
+/// ~/.cache/huggingface/hub.
 std::filesystem::path hubCache();
 
 /// The folder that a user means: a path that exists, or a hub id

@@ -11,6 +11,8 @@ int64_t TensorInfo::elements() const {
   return count;
 }
 
+uint64_t TensorInfo::bytes() const { return bytesOf(dtype, elements()); }
+
 std::string shapeText(std::span<const int64_t> shape) {
   std::string out = "[";
   for (size_t i = 0; i < shape.size(); ++i) {

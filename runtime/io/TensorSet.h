@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 
+#include "mbc/TensorInfo.h"
 #include "runtime/core/DType.h"
 #include "runtime/core/Error.h"
 #include "runtime/core/File.h"
@@ -21,16 +22,6 @@
 #include <vector>
 
 namespace mbc {
-
-/// A logical tensor: row-major, shape outermost first.
-struct TensorInfo {
-  std::string name;
-  DType dtype;
-  std::vector<int64_t> shape;
-
-  int64_t elements() const;
-  uint64_t bytes() const { return bytesOf(dtype, elements()); }
-};
 
 /// "[2, 3]", for messages.
 std::string shapeText(std::span<const int64_t> shape);

@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <map>
+#include <string>
 
 using namespace mbc;
 namespace fs = std::filesystem;
@@ -44,6 +46,31 @@ TEST_F(HubCacheTest, FoldersComeFirst) {
   fs::current_path(temp.path() / "here");
   EXPECT_EQ(*resolveModel("org/Some-Model.1"), fs::path("org/Some-Model.1"));
   fs::current_path(before);
+}
+
+TEST_F(HubCacheTest, TheEnvironmentSaysWhereTheCacheIs) {
+  const char *names[] = {"HOME", "XDG_CACHE_HOME", "HF_HOME",
+                         "HUGGINGFACE_HUB_CACHE", "HF_HUB_CACHE"};
+  std::map<std::string, std::string> before;
+  for (const char *name : names) {
+    if (const char *value = std::getenv(name))
+      before[name] = value;
+    ::unsetenv(name);
+  }
+  auto set = [](const char *name, const char *value) {
+    ::setenv(name, value, 1);
+    return hubCache();
+  };
+  EXPECT_EQ(set("HOME", "/home/a"), "/home/a/.cache/huggingface/hub");
+  EXPECT_EQ(set("XDG_CACHE_HOME", "/cache"), "/cache/huggingface/hub");
+  EXPECT_EQ(set("HF_HOME", "~/hf"), "/home/a/hf/hub");
+  EXPECT_EQ(set("HUGGINGFACE_HUB_CACHE", "/old"), "/old");
+  EXPECT_EQ(set("HF_HUB_CACHE", "~"), "/home/a");
+  EXPECT_EQ(set("HF_HUB_CACHE", ""), "/old");
+  for (const char *name : names)
+    ::unsetenv(name);
+  for (const auto &[name, value] : before)
+    ::setenv(name.c_str(), value.c_str(), 1);
 }
 
 TEST_F(HubCacheTest, WhatIsNotCachedSaysHowToGetIt) {

@@ -1,0 +1,34 @@
+//===- AutoBridgeImpl.h - What an AutoBridge holds --------------*- C++ -*-===//
+#pragma once
+
+#include "compiler/Bridge/Checkpoint.h"
+#include "mbc/AutoBridge.h"
+#include "runtime/core/Progress.h"
+
+#include <mutex>
+
+namespace mbc {
+
+struct AutoBridge::Impl {
+  std::filesystem::path source;
+  CheckpointKind kind = CheckpointKind::HuggingFace;
+  BridgeOptions options; ///< with `hfModel` resolved to a folder
+  ModelLibrary library;
+
+  static Expected<std::unique_ptr<Impl>>
+  create(const std::filesystem::path &source, const BridgeOptions &options);
+  /// The checkpoint, proved and bound, by the first call.
+  Expected<std::shared_ptr<Checkpoint>> open();
+  OpenOptions openOptions() const;
+  Progress::Mode progress() const {
+    return Progress::detectMode(!options.showProgress);
+  }
+  Expected<VerifyReport> verifyAlone();
+  Expected<VerifyReport> verifyAgainst(Impl &other, bool valuesOnly);
+
+private:
+  std::mutex mutex;
+  std::shared_ptr<Checkpoint> opened;
+};
+
+} // namespace mbc
