@@ -7,7 +7,7 @@ import lit.formats
 config.name = "mbc"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".mbc", ".test", ".json"]
-config.excludes = ["Unit", "Interop", "Bench", "Inputs"]
+config.excludes = ["Unit", "Interop", "Bench", "Inputs", "corpus"]
 
 if not hasattr(config, "mbc_obj_root"):
     lit_config.fatal("run lit on the test folder of a build, such as build/release/test")
@@ -19,13 +19,15 @@ config.test_exec_root = os.path.join(config.mbc_obj_root, "test")
 config.environment["PATH"] = os.pathsep.join(
     [os.path.join(config.mbc_obj_root, "bin"), config.llvm_tools_dir, config.environment["PATH"]]
 )
-for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH"):
+# Options of the sanitizers are compiled in (cmake/SanitizerOptions.cpp); these
+# come on top. A test that limits memory, which the sanitizers' shadow exceeds,
+# asks for MBC_SANITIZE, or says `UNSUPPORTED: sanitizer`.
+for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "ASAN_SYMBOLIZER_PATH"):
     if name in os.environ:
         config.environment[name] = os.environ[name]
-
-# A program has to be built like the library that it links.
-if "-fsanitize" in config.mbc_link_flags:
-    config.available_features.add("sanitized")
+if config.mbc_sanitize:
+    config.available_features.add("sanitizer")
+    config.environment["MBC_SANITIZE"] = config.mbc_sanitize
 
 config.substitutions.append(("%{source}", config.mbc_src_root))
 config.substitutions.append(("%{build}", config.mbc_obj_root))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Configures and builds a preset of CMakePresets.json: release (the default), package, dev or asan. The tool is then
+# Configures and builds a preset of CMakePresets.json: release (the default), package, dev, asan, tsan or fuzz. The tool is then
 # build/PRESET/bin/mbc. A clean build takes at most 15 minutes on 2 cores; a second one, seconds (ccache).
 #
 #   tools/build.sh [PRESET] [TARGET...]

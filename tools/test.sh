@@ -8,22 +8,23 @@
 #   tools/test.sh --interop-all   with the real Megatron programs every model and layout (5 minutes more)
 #   tools/test.sh --package       everything, and the tarball of tools/package.sh: made twice, its programs under lit, and
 #                                 tried without LLVM and Python (1 minute more)
+#   tools/test.sh --sanitize      unit tests and lit under the address, undefined-behaviour and thread sanitizers instead
 set -euo pipefail
 quick=
+presets=(release)
 interop=()
 package=
 case "${1-}" in
   '') ;;
   --quick) quick=yes ;;
+  --sanitize) quick=yes presets=(asan tsan) ;;
   --interop-all) interop=(-m "") ;;
   --package) package=yes ;;
-  -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) echo "error: unknown argument '$1' (try --help)" >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-build=build/release
-results=$build/test-results
 passed=0
 failed=0
 skipped=0
@@ -61,26 +62,31 @@ else
   fail "clang-format-22 --dry-run -Werror"
 fi
 
-step "Build"
-tools/build.sh release || { fail "tools/build.sh release"; finish; }
-rm -rf "$results" && mkdir -p "$results"
+for preset in "${presets[@]}"; do
+  build=build/$preset
+  results=$build/test-results
 
-step "Unit tests"
-shopt -s nullglob
-binaries=("$build"/bin/*Tests)
-shopt -u nullglob
-((${#binaries[@]} > 0)) || fail "$build/bin/*Tests: no unit tests were built"
-for binary in "${binaries[@]}"; do
-  name=$(basename "$binary")
+  step "Build $preset"
+  tools/build.sh "$preset" || { fail "tools/build.sh $preset"; finish; }
+  rm -rf "$results" && mkdir -p "$results"
+
+  step "Unit tests, $preset"
+  shopt -s nullglob
+  binaries=("$build"/bin/*Tests)
+  shopt -u nullglob
+  ((${#binaries[@]} > 0)) || fail "$build/bin/*Tests: no unit tests were built"
+  for binary in "${binaries[@]}"; do
+    name=$(basename "$binary")
+    status=0
+    "$binary" --gtest_brief=1 --gtest_output="json:$results/$name.json" || status=$?
+    count "$status" "$results/$name.json" "$name"
+  done
+
+  step "lit, $preset"
   status=0
-  "$binary" --gtest_brief=1 --gtest_output="json:$results/$name.json" || status=$?
-  count "$status" "$results/$name.json" "$name"
+  /usr/lib/llvm-22/bin/lit -sv --output "$results/lit.json" "$build/test" || status=$?
+  count "$status" "$results/lit.json" lit
 done
-
-step "lit"
-status=0
-/usr/lib/llvm-22/bin/lit -sv --output "$results/lit.json" "$build/test" || status=$?
-count "$status" "$results/lit.json" lit
 
 if [[ -n $package ]]; then
   step "Package"

@@ -4,6 +4,7 @@
 #include "runtime/core/File.h"
 #include "runtime/core/Json.h"
 #include "runtime/core/Parallel.h"
+#include "runtime/core/Text.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SHA256.h"
@@ -82,6 +83,13 @@ Status Manifest::write(const fs::path &iterationFolder) const {
                         json.dump() + "\n");
 }
 
+/// A text of so many hexadecimal digits, as they are written here.
+static bool isHex(const Json &json, size_t digits) {
+  const std::string *text = json.asString();
+  return text && text->size() == digits &&
+         text->find_first_not_of("0123456789abcdef") == text->npos;
+}
+
 Expected<std::unique_ptr<Manifest>>
 Manifest::open(const fs::path &iterationFolder) {
   fs::path path = iterationFolder / "mbc" / "manifest.json";
@@ -98,25 +106,30 @@ Manifest::open(const fs::path &iterationFolder) {
     return inputError(fmt::format(
         "{}: manifest of version {}, this mbc reads up to {}; use a newer mbc",
         path.string(), *version->asInt(), kManifestVersion));
+  auto damaged = [&](std::string_view what, std::string_view name,
+                     std::string_view expected) {
+    return inputError(fmt::format("{}: damaged manifest: {} {} has no {}",
+                                  path.string(), what, quote(name), expected));
+  };
   auto manifest = std::make_unique<Manifest>();
   for (const auto &[name, digest] : tensors->members()) {
-    if (!digest.asString())
-      return inputError(
-          fmt::format("{}: damaged manifest: tensor '{}' has no digest",
-                      path.string(), name));
+    if (!isHex(digest, 32))
+      return damaged("tensor", name, "digest of 32 digits");
     manifest->digests[name] = *digest.asString();
   }
   if (files)
     for (const auto &[name, entry] : files->members()) {
-      FileDigest file;
-      if (const Json *bytes = entry.find("bytes"))
-        file.bytes = bytes->asInt().value_or(0);
-      if (const Json *digest = entry.find("xxh3_128");
-          digest && digest->asString())
-        file.digest = *digest->asString();
-      if (const Json *sha = entry.find("sha256"); sha && sha->asString())
-        file.sha256 = *sha->asString();
-      manifest->fileDigests[name] = std::move(file);
+      const Json *bytes = entry.find("bytes"), *sha = entry.find("sha256"),
+                 *digest = entry.find("xxh3_128");
+      if (!bytes || bytes->asInt().value_or(-1) < 0)
+        return damaged("file", name, "number of bytes");
+      if (!digest || !isHex(*digest, 32))
+        return damaged("file", name, "digest of 32 digits");
+      if (sha && !isHex(*sha, 64))
+        return damaged("file", name, "SHA-256 of 64 digits");
+      manifest->fileDigests[name] = {static_cast<uint64_t>(*bytes->asInt()),
+                                     *digest->asString(),
+                                     sha ? *sha->asString() : std::string()};
     }
   return manifest;
 }

@@ -218,8 +218,8 @@ SourceRecord::open(const fs::path &iterationFolder) {
     if (record->find(record->infos[i].name) != static_cast<int64_t>(i))
       return damaged(fmt::format("two headers have a tensor {}",
                                  quote(record->infos[i].name)));
-  if (const Json *index = json.find("index"); index && index->asString()) {
-    if (!isPlainName(*index->asString()))
+  if (const Json *index = json.find("index")) {
+    if (!index->asString() || !isPlainName(*index->asString()))
       return damaged("the index has no plain name");
     record->indexFile = *index->asString();
     fs::path indexPath = root / "headers" / record->indexFile;

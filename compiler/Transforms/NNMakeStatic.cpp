@@ -39,7 +39,8 @@ private:
   Attribute evaluateSize(Attribute size, Location loc);
   void evaluateParam(ParamOp param);
   void evaluateOp(Operation *op, StringRef index);
-  void checkTies();
+  void checkTies(ArrayRef<LogicalParameter> parameters);
+  void checkTotal(ArrayRef<LogicalParameter> parameters);
   void findKinds(LayersOp layers);
 
   static bool dependsOn(Attribute expr, StringRef index) {
@@ -334,16 +335,45 @@ void StaticModel::evaluateOp(Operation *op, StringRef index) {
 }
 
 /// (E14) What a parameter is tied to must exist.
-void StaticModel::checkTies() {
+void StaticModel::checkTies(ArrayRef<LogicalParameter> parameters) {
   llvm::StringSet<> paths;
-  std::vector<LogicalParameter> parameters = collectParameters(model);
   for (const LogicalParameter &parameter : parameters)
     paths.insert(parameter.path);
-  for (LogicalParameter &parameter : parameters)
+  for (LogicalParameter parameter : parameters)
     if (parameter.op.getTie() && !paths.contains(*parameter.op.getTie()))
       evaluator.error(parameter.op.getLoc())
           << "'" << parameter.path << "' is tied to '" << *parameter.op.getTie()
           << "', which does not exist under this configuration";
+}
+
+/// (E16) Every later pass counts elements and bytes, of one parameter and of
+/// all, in 64 bits.
+void StaticModel::checkTotal(ArrayRef<LogicalParameter> parameters) {
+  constexpr int64_t most = int64_t(1) << 60; // 2^63 bytes of 8 bytes each
+  int64_t total = 0;
+  for (LogicalParameter parameter : parameters) {
+    int64_t copies = 1;
+    if (parameter.stack)
+      copies = *asInt(parameter.stack.getCount());
+    std::optional<int64_t> elements = parameter.type.getStaticElements();
+    if (elements && !__builtin_mul_overflow(*elements, copies, &copies) &&
+        !__builtin_add_overflow(total, copies, &total) && total <= most)
+      continue;
+    auto diag = evaluator.error(parameter.op.getLoc());
+    diag << "with '" << parameter.path << "' of ";
+    llvm::interleave(
+        parameter.type.getAxes(),
+        [&](AxisAttr axis) {
+          diag << axis.getName() << " = ";
+          if (std::optional<int64_t> size = axis.getStaticSize())
+            diag << *size;
+          else
+            diag << "more than 2^63";
+        },
+        [&] { diag << ", "; });
+    diag << " the model has more than 2^60 elements";
+    return;
+  }
 }
 
 /// Layers are of one kind when every condition and every value over the index
@@ -404,7 +434,11 @@ LogicalResult StaticModel::run() {
   }
   if (evaluator.hadError())
     return failure();
-  checkTies();
+  std::vector<LogicalParameter> parameters = collectParameters(model);
+  checkTies(parameters);
+  checkTotal(parameters);
+  if (evaluator.hadError())
+    return failure();
   for (auto layers : model.getOps<LayersOp>())
     findKinds(layers);
   return LogicalResult::success(!evaluator.hadError());

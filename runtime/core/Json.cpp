@@ -218,24 +218,13 @@ public:
 
 private:
   Status buildArray(Json::Array &array) {
-    MBC_TRY(reader.beginArray());
-    while (true) {
-      MBC_ASSIGN(bool more, reader.nextElement());
-      if (!more)
-        return {};
-      MBC_TRY(build(array.emplace_back()));
-    }
+    return reader.readArray([&] { return build(array.emplace_back()); });
   }
 
   Status buildObject(Json::Object &object) {
-    MBC_TRY(reader.beginObject());
     // A set only once the object is large: most have a few members.
     std::unordered_set<std::string> seen;
-    while (true) {
-      std::string_view key;
-      MBC_ASSIGN(bool more, reader.nextMember(key));
-      if (!more)
-        return {};
+    return reader.readObject([&](std::string_view key) -> Status {
       if (object.size() == smallObject)
         for (const Json::Member &member : object)
           seen.insert(member.first);
@@ -246,8 +235,8 @@ private:
               : !seen.emplace(key).second;
       if (duplicate)
         return reader.fail(fmt::format("duplicate key {}", quote(key)));
-      MBC_TRY(build(object.emplace_back(std::string(key), Json()).second));
-    }
+      return build(object.emplace_back(std::string(key), Json()).second);
+    });
   }
 
   static constexpr size_t smallObject = 32;

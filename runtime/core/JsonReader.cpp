@@ -90,9 +90,6 @@ Status JsonReader::enter(char open, std::string_view expected) {
   return {};
 }
 
-Status JsonReader::beginObject() { return enter('{', "an object"); }
-Status JsonReader::beginArray() { return enter('[', "an array"); }
-
 /// Whether another entry follows, past the comma; else past the bracket.
 Expected<bool> JsonReader::next(char close) {
   skipSpace();
@@ -112,6 +109,7 @@ Expected<bool> JsonReader::next(char close) {
   return true;
 }
 
+/// True and the key, or false after the closing brace.
 Expected<bool> JsonReader::nextMember(std::string_view &key) {
   MBC_ASSIGN(bool more, next('}'));
   if (!more)
@@ -125,8 +123,6 @@ Expected<bool> JsonReader::nextMember(std::string_view &key) {
   ++position;
   return true;
 }
-
-Expected<bool> JsonReader::nextElement() { return next(']'); }
 
 Expected<std::string_view> JsonReader::readString() {
   skipSpace();
@@ -325,22 +321,9 @@ Status JsonReader::skip() {
   case Kind::String:
     return readString().map([](std::string_view) {});
   case Kind::Array:
-    MBC_TRY(beginArray());
-    while (true) {
-      MBC_ASSIGN(bool more, nextElement());
-      if (!more)
-        return {};
-      MBC_TRY(skip());
-    }
+    return readArray([&] { return skip(); });
   case Kind::Object:
-    MBC_TRY(beginObject());
-    while (true) {
-      std::string_view key;
-      MBC_ASSIGN(bool more, nextMember(key));
-      if (!more)
-        return {};
-      MBC_TRY(skip());
-    }
+    return readObject([&](std::string_view) { return skip(); });
   }
   return {};
 }

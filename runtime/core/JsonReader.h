@@ -31,13 +31,29 @@ public:
   /// The kind of the value that comes next; consumes only white space.
   Expected<Kind> peek();
 
-  /// `beginObject(); while (nextMember(key)) <read one value>;`
-  Status beginObject();
-  /// True and the key, or false after the closing brace. `key` is valid until
-  /// the next string is read. Duplicate keys are the caller's to find.
-  Expected<bool> nextMember(std::string_view &key);
-  Status beginArray();
-  Expected<bool> nextElement();
+  /// Reads an object. `readMember(std::string_view key)`, a Status, reads the
+  /// value of one member; `key` is valid until it reads a string. Duplicate
+  /// keys are its to find.
+  template <typename Fn> Status readObject(Fn &&readMember) {
+    MBC_TRY(enter('{', "an object"));
+    while (true) {
+      std::string_view key;
+      MBC_ASSIGN(bool more, nextMember(key));
+      if (!more)
+        return {};
+      MBC_TRY(readMember(key));
+    }
+  }
+  /// Reads an array. `readElement()`, a Status, reads one element.
+  template <typename Fn> Status readArray(Fn &&readElement) {
+    MBC_TRY(enter('[', "an array"));
+    while (true) {
+      MBC_ASSIGN(bool more, next(']'));
+      if (!more)
+        return {};
+      MBC_TRY(readElement());
+    }
+  }
 
   /// Decoded; valid until the next string is read.
   Expected<std::string_view> readString();
@@ -62,12 +78,13 @@ private:
   Failure unexpected(std::string_view expected) const;
   void skipSpace();
   char current() const { return position < text.size() ? text[position] : 0; }
+  Status enter(char open, std::string_view expected);
   Expected<bool> next(char close);
+  Expected<bool> nextMember(std::string_view &key);
   Expected<std::string_view> scanString();
   Status scanEscape();
   Expected<unsigned> scanHex4();
   Status literal(std::string_view word);
-  Status enter(char open, std::string_view expected);
 
   std::string_view text, name;
   unsigned maxDepth, depth = 0;

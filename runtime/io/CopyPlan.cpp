@@ -14,6 +14,106 @@ std::vector<uint8_t> serializePlan(const plan::PlanT &plan) {
 
 namespace {
 
+/// What the flatbuffer verifier leaves out. Unpacked, a plan must take no more
+/// than its buffer holds: a hostile one can refer to the same text from
+/// everywhere. And numbers must be aligned: the verifier looks at the length in
+/// front of them alone.
+class LayoutChecker {
+public:
+  explicit LayoutChecker(size_t bytes) : left(bytes) {}
+
+  bool check(const plan::Plan &plan) {
+    add(plan.model());
+    add(plan.notes());
+    addTables(plan.copies());
+    addTables(plan.placements());
+    addTables(plan.ties());
+    addTables(plan.extras());
+    addTables(plan.objects());
+    return !damaged;
+  }
+
+private:
+  void take(size_t bytes) {
+    damaged |= bytes > left;
+    left -= std::min(bytes, left);
+  }
+  void add(const flatbuffers::String *text) {
+    if (text)
+      take(text->size());
+  }
+  template <typename T> void add(const flatbuffers::Vector<T> *values) {
+    if (!values)
+      return;
+    // Structs are stored in place, though the accessor's type is a pointer.
+    using Stored = std::remove_pointer_t<T>;
+    take(values->size() * sizeof(Stored));
+    damaged |=
+        reinterpret_cast<uintptr_t>(values->Data()) % alignof(Stored) != 0;
+  }
+  using Texts = flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>;
+  void add(const Texts *texts) {
+    if (!texts)
+      return;
+    take(texts->size() * 4);
+    for (size_t i = 0; i < texts->size() && !damaged; ++i)
+      add(texts->Get(i));
+  }
+  template <typename T>
+  void addTables(const flatbuffers::Vector<flatbuffers::Offset<T>> *tables) {
+    if (!tables)
+      return;
+    take(tables->size() * 4);
+    for (size_t i = 0; i < tables->size() && !damaged; ++i)
+      add(*tables->Get(i));
+  }
+  void add(const plan::Name *name) {
+    if (!name)
+      return;
+    add(name->literals());
+    add(name->holes());
+  }
+  void add(const plan::Loop &loop) {
+    add(loop.index());
+    add(loop.values());
+  }
+  void add(const plan::Copy &copy) {
+    add(copy.path());
+    addTables(copy.loops());
+    add(copy.hf());
+    add(copy.mcore());
+    add(copy.axes());
+    for (const auto *numbers :
+         {copy.hf_shape(), copy.mcore_shape(), copy.extents(),
+          copy.hf_strides(), copy.hf_loop_strides(), copy.mcore_strides(),
+          copy.mcore_loop_strides()})
+      add(numbers);
+  }
+  void add(const plan::Placement &placement) {
+    add(placement.mcore());
+    addTables(placement.loops());
+    add(placement.segments());
+    add(placement.ranks());
+    add(placement.stack());
+  }
+  void add(const plan::Tie &tie) {
+    add(tie.copy());
+    add(tie.original());
+    add(tie.shape());
+  }
+  void add(const plan::Extra &extra) {
+    add(extra.name());
+    add(extra.shape());
+  }
+  void add(const plan::Object &object) {
+    add(object.name());
+    addTables(object.loops());
+  }
+
+  size_t left;
+  bool damaged = false;
+};
+
 /// Checks what the flatbuffer verifier cannot know: that numbers agree.
 class PlanChecker {
 public:
@@ -113,7 +213,8 @@ Expected<plan::PlanT> parsePlan(std::span<const uint8_t> bytes,
   // is far above any real one and keeps a hostile file cheap to refuse.
   flatbuffers::Verifier verifier(bytes.data(), bytes.size());
   if (bytes.size() < 8 || !plan::PlanBufferHasIdentifier(bytes.data()) ||
-      !plan::VerifyPlanBuffer(verifier))
+      !plan::VerifyPlanBuffer(verifier) ||
+      !LayoutChecker(bytes.size()).check(*plan::GetPlan(bytes.data())))
     return inputError(fmt::format("{}: not an mbc copy plan", origin));
   plan::PlanT plan;
   plan::GetPlan(bytes.data())->UnPackTo(&plan);

@@ -22,7 +22,8 @@ constexpr uint32_t kPlanVersion = 1;
 
 std::vector<uint8_t> serializePlan(const plan::PlanT &plan);
 /// Verifies the buffer and every number in it (ranks of boxes, loop references,
-/// boxes inside their tensors). `origin` names it in errors.
+/// boxes inside their tensors). `origin` names it in errors. The buffer must
+/// lie at a multiple of 8.
 Expected<plan::PlanT> parsePlan(std::span<const uint8_t> bytes,
                                 const std::string &origin);
 

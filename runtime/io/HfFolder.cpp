@@ -1,9 +1,9 @@
 //===- HfFolder.cpp - The weights of a Hugging Face folder ----------------===//
 
 #include "runtime/io/HfFolder.h"
-#include "runtime/core/JsonReader.h"
 #include "runtime/core/Parallel.h"
 #include "runtime/core/Text.h"
+#include "runtime/io/SafetensorsIndex.h"
 
 #include <algorithm>
 #include <array>
@@ -65,7 +65,7 @@ private:
   /// Names of the folder's files, by what they are.
   std::set<std::string, std::less<>> weights, indexes, foreign;
   std::vector<std::string> shardFiles;
-  /// The index: tensor names and, for each, the position in `shardFiles`.
+  /// Of the index: see SafetensorsIndex::tensors.
   std::vector<std::pair<std::string, uint32_t>> weightMap;
 };
 
@@ -226,93 +226,15 @@ Status HfFolderOpener::chooseFiles() {
   return checkPresent();
 }
 
-/// A weight_map entry must be a plain file name: anything else could lead out
-/// of the folder.
-static bool isPlainName(std::string_view file) {
-  return !file.empty() && file != "." && file != ".." &&
-         file.find('/') == file.npos && file.find('\\') == file.npos &&
-         file.find('\0') == file.npos;
-}
-
-/// Fills `weightMap` and `shardFiles` (sorted).
+/// Fills `weightMap` and `shardFiles`.
 Status HfFolderOpener::readIndex(const std::string &name) {
   // A link must be checked before it is followed.
   MBC_TRY(checkLink(name));
   std::string path = at(name);
   MBC_ASSIGN(std::string text, readWholeFile(path, 256u << 20));
-  JsonReader reader(text, path);
-  std::set<std::string, std::less<>> files;
-  std::set<std::string, std::less<>> topKeys;
-  // Until all files are known and sorted, entries refer to the set.
-  std::vector<const std::string *> entryFiles;
-
-  auto readEntry = [&](std::string_view key) -> Status {
-    std::string tensor(key);
-    MBC_ASSIGN(auto kind, reader.peek());
-    if (kind != JsonReader::Kind::String)
-      return reader.fail(
-          fmt::format("the file of {} is not a string", quote(tensor)));
-    MBC_ASSIGN(auto file, reader.readString());
-    if (!isPlainName(file))
-      return reader.fail(
-          fmt::format("tensor {} is mapped to {}, which is not a "
-                      "file name in this folder",
-                      quote(tensor), quote(file)));
-    auto it = files.find(file);
-    if (it == files.end())
-      it = files.emplace(file).first;
-    weightMap.emplace_back(std::move(tensor), 0);
-    entryFiles.push_back(&*it);
-    return {};
-  };
-  auto readMap = [&]() -> Status {
-    MBC_ASSIGN(auto kind, reader.peek());
-    if (kind != JsonReader::Kind::Object)
-      return reader.fail("'weight_map' is not an object");
-    MBC_TRY(reader.beginObject());
-    while (true) {
-      std::string_view key;
-      MBC_ASSIGN(bool more, reader.nextMember(key));
-      if (!more)
-        return {};
-      MBC_TRY(readEntry(key));
-    }
-  };
-
-  MBC_ASSIGN(auto kind, reader.peek());
-  if (kind != JsonReader::Kind::Object)
-    return reader.fail("the index is not an object");
-  MBC_TRY(reader.beginObject());
-  while (true) {
-    std::string_view key;
-    MBC_ASSIGN(bool more, reader.nextMember(key));
-    if (!more)
-      break;
-    if (!topKeys.emplace(key).second)
-      return reader.fail(fmt::format("duplicate key {}", quote(key)));
-    if (key == "weight_map")
-      MBC_TRY(readMap());
-    else
-      MBC_TRY(reader.skip());
-  }
-  MBC_TRY(reader.finish());
-  if (!topKeys.contains("weight_map"))
-    return inputError(path + ": has no 'weight_map'");
-  if (weightMap.empty())
-    return inputError(path + ": 'weight_map' is empty");
-
-  shardFiles.assign(files.begin(), files.end());
-  for (size_t i = 0; i < weightMap.size(); ++i)
-    weightMap[i].second = static_cast<uint32_t>(
-        std::ranges::lower_bound(shardFiles, *entryFiles[i]) -
-        shardFiles.begin());
-  // Sorted by name from here on, for the search of duplicates.
-  std::ranges::sort(weightMap);
-  for (size_t i = 1; i < weightMap.size(); ++i)
-    if (weightMap[i].first == weightMap[i - 1].first)
-      return inputError(fmt::format("{}: tensor {} is in 'weight_map' twice "
-                                    "(duplicate key)",
-                                    path, quote(weightMap[i].first)));
+  MBC_ASSIGN(SafetensorsIndex index, parseSafetensorsIndex(text, path));
+  shardFiles = std::move(index.files);
+  weightMap = std::move(index.tensors);
   return {};
 }
 

@@ -731,10 +731,16 @@ Status PickleRef::copyInto(PickleValue &out, unsigned depth,
   if (depth > 100)
     return inputError(fmt::format("{}: pickle nested more than 100 levels deep",
                                   pickle->where));
-  if (budget-- == 0)
-    return inputError(
-        fmt::format("{}: pickle of more than a million values", pickle->where));
   out.kind = kind();
+  // What is shared is copied wherever it is.
+  size_t cost = 1;
+  if (out.kind == PickleKind::String || out.kind == PickleKind::Bytes ||
+      out.kind == PickleKind::Long)
+    cost += viewOf(pickle->bytes, cell).size() / sizeof(PickleValue);
+  if (cost > budget)
+    return inputError(fmt::format(
+        "{}: pickle of too many values, most of them shared", pickle->where));
+  budget -= cost;
   switch (tagOf(cell)) {
   case TagNone:
     return {};
@@ -771,7 +777,8 @@ Status PickleRef::copyInto(PickleValue &out, unsigned depth,
 
 Expected<PickleValue> PickleRef::toValue() const {
   PickleValue value;
-  size_t budget = 1'000'000;
+  size_t budget =
+      std::min<size_t>(1'000'000, 10'000 + 16 * pickle->bytes.size());
   MBC_TRY(copyInto(value, 0, budget));
   return value;
 }

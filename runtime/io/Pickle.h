@@ -131,7 +131,7 @@ public:
   PickleRef state() const;
 
   /// A copy that owns its parts. Error when the graph, written out as a tree,
-  /// is deeper than 100 levels or has more than a million values.
+  /// is deeper than 100 levels or out of proportion to the pickle.
   Expected<PickleValue> toValue() const;
 
 private:

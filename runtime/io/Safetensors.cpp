@@ -39,17 +39,10 @@ public:
           fmt::format("{}: the header does not start with '{{'; the file is no "
                       "safetensors file",
                       name));
-    MBC_TRY(reader.beginObject());
-    while (true) {
-      std::string_view key;
-      MBC_ASSIGN(bool more, reader.nextMember(key));
-      if (!more)
-        break;
-      if (key == "__metadata__")
-        MBC_TRY(parseMetadata());
-      else
-        MBC_TRY(parseEntry(std::string(key)));
-    }
+    MBC_TRY(reader.readObject([&](std::string_view key) {
+      return key == "__metadata__" ? parseMetadata()
+                                   : parseEntry(std::string(key));
+    }));
     MBC_TRY(reader.finish());
     return checkNames();
   }
@@ -59,12 +52,7 @@ private:
     if (header.metadata)
       return reader.fail("duplicate key '__metadata__'");
     SafetensorsMetadata &pairs = header.metadata.emplace();
-    MBC_TRY(reader.beginObject());
-    while (true) {
-      std::string_view key;
-      MBC_ASSIGN(bool more, reader.nextMember(key));
-      if (!more)
-        return {};
+    return reader.readObject([&](std::string_view key) -> Status {
       if (std::ranges::any_of(pairs, [&](auto &p) { return p.first == key; }))
         return reader.fail(
             fmt::format("duplicate key {} in '__metadata__'", quote(key)));
@@ -75,7 +63,8 @@ private:
             "the value of {} in '__metadata__' is not a string", quote(owned)));
       MBC_ASSIGN(auto value, reader.readString());
       pairs.emplace_back(std::move(owned), std::string(value));
-    }
+      return {};
+    });
   }
 
   /// The object after a tensor's name.
@@ -88,25 +77,21 @@ private:
         return fail(entry, fmt::format("has a duplicate key '{}'", key));
       return {};
     };
-    MBC_TRY(reader.beginObject());
-    while (true) {
-      std::string_view key;
-      MBC_ASSIGN(bool more, reader.nextMember(key));
-      if (!more)
-        break;
+    MBC_TRY(reader.readObject([&](std::string_view key) -> Status {
       if (key == "dtype") {
         MBC_TRY(once(hasDType, "dtype"));
-        MBC_TRY(parseDType(entry));
-      } else if (key == "shape") {
-        MBC_TRY(once(hasShape, "shape"));
-        MBC_TRY(parseShape(entry));
-      } else if (key == "data_offsets") {
-        MBC_TRY(once(hasOffsets, "data_offsets"));
-        MBC_TRY(parseOffsets(entry));
-      } else {
-        return fail(entry, fmt::format("has an unknown key {}", quote(key)));
+        return parseDType(entry);
       }
-    }
+      if (key == "shape") {
+        MBC_TRY(once(hasShape, "shape"));
+        return parseShape(entry);
+      }
+      if (key == "data_offsets") {
+        MBC_TRY(once(hasOffsets, "data_offsets"));
+        return parseOffsets(entry);
+      }
+      return fail(entry, fmt::format("has an unknown key {}", quote(key)));
+    }));
     if (!hasDType || !hasShape || !hasOffsets)
       return fail(entry,
                   fmt::format("has no '{}'", !hasDType   ? "dtype"
@@ -125,16 +110,13 @@ private:
   }
 
   Status parseShape(SafetensorsEntry &entry) {
-    MBC_TRY(reader.beginArray());
-    while (true) {
-      MBC_ASSIGN(bool more, reader.nextElement());
-      if (!more)
-        break;
+    MBC_TRY(reader.readArray([&]() -> Status {
       MBC_ASSIGN(uint64_t size,
                  reader.readUnsigned(fmt::format("a dimension of tensor {}",
                                                  quote(entry.info.name))));
       entry.info.shape.push_back(static_cast<int64_t>(size));
-    }
+      return {};
+    }));
     entry.info.shape.shrink_to_fit();
     return {};
   }
@@ -142,17 +124,14 @@ private:
   Status parseOffsets(SafetensorsEntry &entry) {
     std::array<uint64_t, 2> offsets{};
     size_t count = 0;
-    MBC_TRY(reader.beginArray());
-    while (true) {
-      MBC_ASSIGN(bool more, reader.nextElement());
-      if (!more)
-        break;
+    MBC_TRY(reader.readArray([&]() -> Status {
       if (count == 2)
         return fail(entry, "has more than two data_offsets");
       MBC_ASSIGN(offsets[count++],
                  reader.readUnsigned(fmt::format("a data offset of tensor {}",
                                                  quote(entry.info.name))));
-    }
+      return {};
+    }));
     if (count != 2)
       return fail(entry, "has fewer than two data_offsets");
     if (offsets[1] < offsets[0])

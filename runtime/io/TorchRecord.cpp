@@ -47,10 +47,10 @@ int64_t TorchTensor::elements() const {
 }
 
 bool TorchTensor::isContiguous() const {
+  if (std::ranges::find(shape, 0) != shape.end())
+    return true;
   int64_t expected = 1;
   for (size_t i = shape.size(); i-- > 0;) {
-    if (shape[i] == 0)
-      return true;
     if (shape[i] != 1 && strides[i] != expected)
       return false;
     expected *= shape[i];

@@ -1,7 +1,6 @@
 #include "runtime/io/HfFolder.h"
 #include "test/Unit/IO/HfFixture.h"
 
-#include <chrono>
 
 using namespace mbc;
 using namespace mbc::test;
@@ -255,7 +254,7 @@ TEST(HfFolder, RefusesOddFiles) {
   EXPECT_REFUSED(HfFolder::open(folder.path()), "is not a regular file");
 }
 
-TEST(HfFolder, OpensAHundredThousandTensorsQuickly) {
+TEST(HfFolder, OpensAHundredThousandTensors) {
   TempFolder folder;
   constexpr int shards = 100, each = 1000;
   std::vector<std::pair<std::string, std::string>> entries;
@@ -273,14 +272,8 @@ TEST(HfFolder, OpensAHundredThousandTensorsQuickly) {
                              buildSafetensorsHeader(infos, std::nullopt)));
   }
   writeText(folder / indexFile, indexOf(entries));
-  auto start = std::chrono::steady_clock::now();
   auto hf = HfFolder::open(folder.path());
-  std::chrono::duration<double> elapsed =
-      std::chrono::steady_clock::now() - start;
   ASSERT_TRUE(hf) << messageOf(hf);
   EXPECT_EQ((*hf)->tensors().size(), size_t(shards * each));
   EXPECT_GE((*hf)->find("model.layers.99.mlp.experts.999.down_proj.weight"), 0);
-  // 0.15 s without sanitizers.
-  EXPECT_LT(elapsed.count(), 5);
-  RecordProperty("milliseconds", static_cast<int>(elapsed.count() * 1000));
 }

@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""make_corpora.py BIN: writes the seeds of every fuzz target below test/Fuzz/corpus, with mbc, mbc-opt and mbc-translate of the
+folder BIN (build/release/bin). Seeds that fuzzing has found have names of forty hexadecimal digits and stay."""
+
+import argparse
+import collections
+import io
+import json
+import os
+import pickle
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "test", "Commands", "Inputs"))
+sys.dont_write_bytecode = True
+
+
+def put(target, name, data):
+    path = os.path.join(HERE, "corpus", target, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(data if isinstance(data, bytes) else data.encode())
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as file:
+        return file.read()
+
+
+def clear():
+    for folder, _, names in os.walk(os.path.join(HERE, "corpus")):
+        for name in names:
+            if not re.fullmatch(r"[0-9a-f]{40}", name):
+                os.remove(os.path.join(folder, name))
+
+
+def safetensors():
+    entry = {"a": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}, "b": {"dtype": "F32", "shape": [], "data_offsets": [12, 16]},
+             "empty": {"dtype": "I64", "shape": [0, 7], "data_offsets": [16, 16]}}
+    headers = {"metadata": {"__metadata__": {"format": "pt", "é": "\u2028"}, **entry}, "tensors": entry, "none": {},
+               "small-types": {"f4": {"dtype": "F4", "shape": [4], "data_offsets": [0, 2]}, "f8": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [2, 4]}},
+               "large": {"a": {"dtype": "U8", "shape": [1 << 40], "data_offsets": [0, 1 << 40]}}}
+    for name, header in headers.items():
+        text = json.dumps(header, separators=(",", ":"))
+        put("Safetensors", name, text)
+        if name != "large":
+            data = bytes(max([value["data_offsets"][1] for key, value in header.items() if key != "__metadata__"], default=0))
+            put("Safetensors", name + "-file", struct.pack("<Q", len(text.encode())) + text.encode() + data)
+    put("Safetensors", "lfs", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n")
+
+
+def index():
+    put("SafetensorsIndex", "two", json.dumps({"metadata": {"total_size": 16}, "weight_map": {"a": "x-1.safetensors", "b": "x-2.safetensors", "c": "x-1.safetensors"}}))
+    put("SafetensorsIndex", "escapes", '{"weight_map":{"\\u00e9\\ud83d\\ude00":"m\\u002esafetensors"},"other":[1,{"a":null}]}')
+    put("SafetensorsIndex", "outside", '{"weight_map": {"a": "../x.safetensors"}}')
+
+
+def texts():
+    put("Json", "values", '{"a": [1, -0, 0.5, 1e5, -2.5E-3, 12345678901234567890123], "b": {"c": null, "d": true}, "e": false, "": "\\u0000\\n\\ud83d\\ude00é"}')
+    put("Json", "deep", "[" * 130 + "]" * 130)
+    put("Json", "many", json.dumps({str(i): i for i in range(40)}))
+    put("Json", "duplicate", '{"a": 1, "a": 2}')
+    put("Json", "numbers", "[1e400, 1e-400, 0e0, 9223372036854775808, -9223372036854775808]")
+    put("Yaml", "anchors", "a: &x [1, 2.5e3, ~, true]\nb: *x\nc: {<<: {d: 0x10}, e: !!python/name:torch.bfloat16 ''}\n? - k\n: |+\n  text\n\n...\n---\nd\n")
+    put("Yaml", "flow", '{"a": [&b {c: d}, *b, "\\u00e9\\n", \'it\'\'s\'], ? e : f}')
+    put("Declaration", "uses", 'model A for "A" { use "llama.mbc"; config { hidden = hidden_size; } param w : [hidden]; }\n')
+    put("Declaration", "expressions", 'model A for "A" {\n  config { a = x ?? 1; b = -a * (2 + 3) / 4 % 5; c = a < b && !(a == 1) || a in [1, 2]; d = c ? a : b; }\n'
+        "  dim e = max(a, 2) - ceil_div(b, 3);\n  param w : [e, f = g: 1 + h: 2 ; a]  shard f: tp  when c;\n}\n")
+    put("Declaration", "comments", '// nothing\nlibrary L { config { inert "a"; } }\n')
+
+
+def configs():
+    import hf_folder
+    base = {key: value for key, value in hf_folder.CONFIG.items() if key != "rope_theta"}
+    put("Config", "parameters", json.dumps({**base, "rope_parameters": {"rope_theta": 1e4, "rope_type": "linear", "factor": 2}, "attention_bias": True}))
+    put("Config", "scaling", json.dumps({**base, "rope_theta": 5e5, "head_dim": 4, "tie_word_embeddings": True, "rope_scaling": {
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}}))
+    put("Config", "overflow", json.dumps({**base, "vocab_size": 10**18}))
+
+
+def pickles():
+    tree = {"none": None, "flags": [True, False], "ints": (0, 255, 65536, -1, 1 << 40, -(1 << 70)), "real": 0.5, "text": "é" * 3, "bytes": b"\x00\xff",
+            "set": {1}, "frozen": frozenset([2]), "ordered": collections.OrderedDict(a=1), "namespace": argparse.Namespace(tp=2, layers=[1, 2])}
+    shared = ["x" * 20]
+    tree["shared"] = [shared, shared, tree["text"]]
+    for protocol in range(2, 6):
+        put("Pickle", f"tree-{protocol}", pickle.dumps(tree, protocol))
+    loop = []
+    loop.append(loop)
+    put("Pickle", "loop", pickle.dumps(loop))
+    put("Pickle", "bytearray", pickle.dumps([bytearray(b"abc"), 1.0 + 2j], 5))
+
+
+def archives(records):
+    def archive(method, entries, **options):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as file:
+            for name, data in entries.items():
+                file.writestr(zipfile.ZipInfo(name), data, method)  # without the time of day
+            file.comment = options.get("comment", b"")
+        return out.getvalue()
+    entries = {"archive/data.pkl": pickle.dumps({"iteration": 1, "args": argparse.Namespace(tp=1)}, 2), "archive/byteorder": b"little", "archive/version": b"3\n"}
+    put("TorchRecord", "object", archive(zipfile.ZIP_STORED, entries))
+    put("TorchRecord", "comment", archive(zipfile.ZIP_STORED, entries, comment=b"comment"))
+    put("TorchRecord", "deflated", archive(zipfile.ZIP_DEFLATED, entries))
+    put("TorchRecord", "end-only", b"PK\x05\x06" + bytes(18))
+    for name, data in records.items():
+        put("TorchRecord", name, data)
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            put("Pickle", name, file.read(next(n for n in file.namelist() if n.endswith("data.pkl"))))
+
+
+def run(*command):
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def checkpoint(binaries, work):
+    """Imports the smallest model that has everything, and takes the files apart."""
+    import hf_folder
+    config = os.path.join(work, "config.json")
+    with open(config, "w", encoding="utf-8") as file:
+        json.dump({**hf_folder.CONFIG, "hidden_size": 4, "intermediate_size": 4, "num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 2, "vocab_size": 5}, file)
+    source, target = os.path.join(work, "hf"), os.path.join(work, "megatron")
+    run(os.path.join(binaries, "mbc"), "toy", config, "-o", source, "--quiet")
+    run(os.path.join(binaries, "mbc"), "import", source, "-o", target, "--tp", "2", "--quiet")
+    iteration = os.path.join(target, next(name for name in os.listdir(target) if name.startswith("iter_")))
+    put("DcpMetadata", "import", read(iteration, ".metadata"))
+    put("Pickle", "metadata", read(iteration, ".metadata"))
+    put("Yaml", "import", read(iteration, "run_config.yaml").replace(work.encode(), b"/models"))
+    put("Record", "manifest", read(iteration, "mbc", "manifest.json"))
+    put("Record", "source", read(iteration, "mbc", "source.json"))
+    put("Record", "written", json.dumps({"version": 1, "cast": "F32", "shards": ["a.safetensors", "b.safetensors"], "index": "index.json", "files": ["config.json"], "extras": False}))
+    distcp = read(iteration, next(name for name in sorted(os.listdir(iteration)) if name.endswith(".distcp")))
+    records = {}
+    # One tensor, and one object; each record ends where the next begins.
+    starts = [match.start() for match in re.finditer(rb"PK\x03\x04.{22}\x10\x00..archive/data.pkl", distcp, re.S)] + [len(distcp)]
+    for first, last in zip(starts, starts[1:]):
+        records.setdefault("tensor" if b"_rebuild_tensor" in distcp[first:last] else "bytes", distcp[first:last])
+    for folder, name in ((iteration, "common.pt"), (iteration, "train_state.pt")):
+        if os.path.exists(os.path.join(folder, name)):
+            records[name] = read(folder, name)
+    return records
+
+
+def metadata():
+    """As PyTorch writes it: shared objects, planner data, a chunk without elements."""
+    import torch_dist as dcp
+    put("DcpMetadata", "bare", pickle.dumps(made("Metadata", state_dict_metadata={
+        "w": made("TensorStorageMetadata", properties=made("TensorProperties", dtype=dcp.fake("torch", "float32")), size=(2, 2), chunks=[
+            made("ChunkStorageMetadata", offsets=(0, 0), sizes=(2, 1)), made("ChunkStorageMetadata", offsets=(0, 1), sizes=(2, 1))]),
+        "b": made("BytesStorageMetadata")}, planner_data={"w": ("w",)}, storage_data={
+            made("MetadataIndex", fqn="w", offset=(0, 0), index=0): info(0), made("MetadataIndex", fqn="w", offset=(0, 1), index=1): info(64),
+            made("MetadataIndex", fqn="b", offset=None, index=None): info(128)}), 4))
+
+
+def made(name, **fields):
+    import torch_dist as dcp
+    module = "torch.distributed.checkpoint." + ("filesystem" if name == "_StorageInfo" else "metadata")
+    thing = dcp.fake(module, name)()
+    thing.__dict__.update(fields)
+    return thing
+
+
+def info(offset):
+    return made("_StorageInfo", relative_path="__0_0.distcp", offset=offset, length=64)
+
+
+def plan(binaries, work):
+    inputs = os.path.join(ROOT, "test", "Mapping", "Inputs")
+    mlir, proved, planned, out = (os.path.join(work, name) for name in ("a.mlir", "b.mlir", "c.mlir", "plan.mbcw"))
+    run(os.path.join(binaries, "mbc-translate"), "--mbc-to-mlir", os.path.join(inputs, "tiny.mbc"), "-o", mlir)
+    run(os.path.join(binaries, "mbc-opt"), f"--nn-elaborate=config={inputs}/tiny.json", "--wmap-prove", mlir, "-o", proved)
+    run(os.path.join(binaries, "mbc-opt"), "--wmap-bind=implied=BF16", "--wmap-resolve-placement=tp=2", "--wmap-plan", proved, "-o", planned)
+    run(os.path.join(binaries, "mbc-translate"), "--mlir-to-plan", planned, "-o", out)
+    put("CopyPlan", "tiny", read(out))
+    put("Declaration", "tiny", read(inputs, "tiny.mbc"))
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    binaries = os.path.abspath(sys.argv[1])
+    clear()
+    safetensors()
+    index()
+    texts()
+    configs()
+    pickles()
+    with tempfile.TemporaryDirectory() as work:
+        archives(checkpoint(binaries, work))
+        plan(binaries, work)
+    metadata()
+
+
+if __name__ == "__main__":
+    main()
