@@ -65,10 +65,10 @@ bool TorchDistTE::mayStack(const std::string &root) {
   return path == "decoder.layers" || path.ends_with(".decoder.layers");
 }
 
-std::string TorchDistTE::stateModule(const std::string &name) {
+std::vector<std::string> TorchDistTE::stateModules(const std::string &name) {
   StringRef path = name;
   if (path.starts_with("visual."))
-    return "";
+    return {};
   auto [module, leaf] = path.rsplit('.');
   StringRef last = module.rsplit('.').second;
   if (last.empty())
@@ -76,7 +76,16 @@ std::string TorchDistTE::stateModule(const std::string &name) {
   bool isLinear = last.starts_with("linear_") || last == "eh_proj";
   bool isNorm =
       last.ends_with("layernorm") || last == "enorm" || last == "hnorm";
-  return isLinear || isNorm ? module.str() : "";
+  if (!isLinear && !isNorm)
+    return {};
+  std::vector<std::string> modules = {module.str()};
+  // mcore before 0.17 saves and demands this one in MTP layers only; later ones
+  // pass over it unless they load with strict=raise_all.
+  StringRef attention = module;
+  if (attention.consume_back("linear_proj") &&
+      attention.ends_with("transformer_layer.self_attention."))
+    modules.push_back((attention + "core_attention").str());
+  return modules;
 }
 
 } // namespace mbc::wmap

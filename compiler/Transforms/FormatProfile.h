@@ -11,6 +11,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 namespace mbc::wmap {
 
@@ -39,8 +40,10 @@ public:
   /// and foreign towers always carry their index.
   static bool mayStack(const std::string &root);
 
-  /// The TE module of a stored name that keeps an `_extra_state`, or empty.
-  static std::string stateModule(const std::string &name);
+  /// The TE modules that keep an `_extra_state` and are saved with this stored
+  /// name: that of the name itself, if it is one, and attention without weights
+  /// with its output, where mcore saves it.
+  static std::vector<std::string> stateModules(const std::string &name);
 };
 
 } // namespace mbc::wmap

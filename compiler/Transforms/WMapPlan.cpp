@@ -255,15 +255,19 @@ private:
     planState(entry, placed, name, loops, stacked);
   }
 
-  /// `_extra_state` entries of the module that holds the tensor, once each.
+  /// `_extra_state` entries of the modules saved with the tensor, once each.
   void planState(EntryOp entry, PlacedAttr placed, NameAttr name,
                  ArrayRef<LoopValues> loops, bool stacked) {
     SmallVector<Attribute> segments(name.getSegments());
     auto last = cast<StringAttr>(segments.back());
-    std::string module = TorchDistTE::stateModule(last.str());
-    if (module.empty())
-      return;
     segments.pop_back();
+    for (const std::string &module : TorchDistTE::stateModules(last.str()))
+      planState(entry, placed, module, segments, loops, stacked);
+  }
+
+  void planState(EntryOp entry, PlacedAttr placed, const std::string &module,
+                 SmallVector<Attribute> segments, ArrayRef<LoopValues> loops,
+                 bool stacked) {
     SmallVector<LoopValues> stateLoops;
     std::string offsets, sizes;
     SmallVector<Attribute> shard;

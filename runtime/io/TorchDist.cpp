@@ -132,48 +132,35 @@ Expected<std::string> trackedFolder(const fs::path &root) {
   return fmt::format("iter_{:07d}", iteration);
 }
 
-/// With singleton_local_shards Megatron saves the halves of a gated MLP's first
-/// weight, gate and up, as `linear_fc1.weight_w` and `..._v` (biases likewise):
-/// one tensor again, as without that. A half alone keeps its name.
-void joinGatedHalves(DcpMetadata &metadata) {
-  std::unordered_map<std::string_view, size_t> byName;
-  for (size_t i = 0; i < metadata.tensors.size(); ++i)
-    byName.emplace(metadata.tensors[i].info.name, i);
-  std::vector<std::pair<size_t, size_t>> halves;
-  for (size_t i = 0; i < metadata.tensors.size(); ++i) {
-    const TensorInfo &gate = metadata.tensors[i].info;
-    if (!gate.name.ends_with(".linear_fc1.weight_w") &&
-        !gate.name.ends_with(".linear_fc1.bias_w"))
-      continue;
-    std::string whole = gate.name.substr(0, gate.name.size() - 2);
-    auto it = byName.find(whole + "_v");
-    if (it == byName.end() || byName.contains(whole))
-      continue;
-    const TensorInfo &up = metadata.tensors[it->second].info;
-    bool match = gate.dtype == up.dtype && gate.shape == up.shape;
-    if (match && !gate.shape.empty() && gate.shape[0] < INT64_MAX / 2)
-      halves.emplace_back(i, it->second);
-  }
+/// Tensors that are one tensor cut along its first dimension.
+struct Join {
+  TensorInfo whole;
+  std::vector<size_t> parts; ///< in order, of equal shape; one dimension less
+                             ///< than the whole: each is a row of it
+};
 
+void replaceParts(DcpMetadata &metadata, std::vector<Join> joins) {
   std::vector<bool> joined(metadata.tensors.size());
-  for (auto [gate, up] : halves) {
-    TensorInfo whole = metadata.tensors[gate].info;
-    int64_t rows = whole.shape[0];
-    whole.name.resize(whole.name.size() - 2);
-    whole.shape[0] = 2 * rows;
-    metadata.addTensor(std::move(whole));
-    for (size_t half : {gate, up}) {
-      DcpMetadata::Tensor tensor = metadata.tensors[half];
+  for (Join &join : joins) {
+    int64_t parts = join.parts.size(), rows = join.whole.shape[0] / parts;
+    size_t rank = join.whole.shape.size();
+    metadata.addTensor(std::move(join.whole));
+    for (int64_t part = 0; part < parts; ++part) {
+      DcpMetadata::Tensor tensor = metadata.tensors[join.parts[part]];
       for (size_t k = 0; k < tensor.chunkCount; ++k) {
         std::span<const int64_t> at = metadata.boxes(tensor).offsets(k);
         std::span<const int64_t> size = metadata.boxes(tensor).sizes(k);
         std::vector<int64_t> offsets(at.begin(), at.end());
         std::vector<int64_t> sizes(size.begin(), size.end());
-        offsets[0] += half == up ? rows : 0;
+        if (offsets.size() < rank) {
+          offsets.insert(offsets.begin(), 0);
+          sizes.insert(sizes.begin(), 1);
+        }
+        offsets[0] += part * rows;
         metadata.addChunk(offsets, sizes,
                           metadata.slices[tensor.firstChunk + k]);
       }
-      joined[half] = true;
+      joined[join.parts[part]] = true;
     }
   }
   size_t index = 0;
@@ -181,6 +168,76 @@ void joinGatedHalves(DcpMetadata &metadata) {
     size_t here = index++;
     return here < joined.size() && joined[here];
   });
+}
+
+std::unordered_map<std::string_view, size_t>
+tensorsByName(const DcpMetadata &metadata) {
+  std::unordered_map<std::string_view, size_t> byName;
+  for (size_t i = 0; i < metadata.tensors.size(); ++i)
+    byName.emplace(metadata.tensors[i].info.name, i);
+  return byName;
+}
+
+bool sameForm(const TensorInfo &a, const TensorInfo &b) {
+  return a.dtype == b.dtype && a.shape == b.shape;
+}
+
+/// With singleton_local_shards Megatron saves the halves of a gated MLP's first
+/// weight, gate and up, as `linear_fc1.weight_w` and `..._v` (biases likewise):
+/// one tensor again, as without that. A half alone keeps its name.
+void joinGatedHalves(DcpMetadata &metadata) {
+  auto byName = tensorsByName(metadata);
+  std::vector<Join> joins;
+  for (size_t i = 0; i < metadata.tensors.size(); ++i) {
+    const TensorInfo &gate = metadata.tensors[i].info;
+    if (!gate.name.ends_with(".linear_fc1.weight_w") &&
+        !gate.name.ends_with(".linear_fc1.bias_w"))
+      continue;
+    TensorInfo whole = gate;
+    whole.name.resize(whole.name.size() - 2);
+    auto up = byName.find(whole.name + "_v");
+    if (up == byName.end() || byName.contains(whole.name) ||
+        !sameForm(gate, metadata.tensors[up->second].info) ||
+        gate.shape.empty() || gate.shape[0] >= INT64_MAX / 2)
+      continue;
+    whole.shape[0] *= 2;
+    joins.push_back({std::move(whole), {i, up->second}});
+  }
+  replaceParts(metadata, std::move(joins));
+}
+
+/// ... and each routed expert as `experts.experts.{e}.linear_fc1.weight`: one
+/// tensor for all experts of a layer again. Experts of which one is missing, or
+/// has another shape, keep their names.
+void joinExperts(DcpMetadata &metadata) {
+  constexpr std::string_view stem = ".experts.experts.";
+  auto byName = tensorsByName(metadata);
+  std::vector<Join> joins;
+  for (size_t i = 0; i < metadata.tensors.size(); ++i) {
+    const TensorInfo &first = metadata.tensors[i].info;
+    size_t at = first.name.find(stem);
+    if (at == std::string::npos)
+      continue;
+    std::string before = first.name.substr(0, at + stem.size());
+    std::string_view after = std::string_view(first.name).substr(before.size());
+    if (!after.starts_with("0."))
+      continue;
+    after.remove_prefix(2);
+    Join join{first, {}};
+    join.whole.name = before + std::string(after);
+    for (;;) {
+      auto part =
+          byName.find(fmt::format("{}{}.{}", before, join.parts.size(), after));
+      if (part == byName.end() ||
+          !sameForm(first, metadata.tensors[part->second].info))
+        break;
+      join.parts.push_back(part->second);
+    }
+    join.whole.shape.insert(join.whole.shape.begin(), join.parts.size());
+    if (!byName.contains(join.whole.name))
+      joins.push_back(std::move(join));
+  }
+  replaceParts(metadata, std::move(joins));
 }
 
 } // namespace
@@ -228,6 +285,7 @@ TorchDistCheckpoint::open(const fs::path &path,
   MBC_ASSIGN(set->directory, findTorchDistFolder(path));
   MBC_ASSIGN(set->metadata, DcpMetadata::read(set->directory));
   joinGatedHalves(set->metadata);
+  joinExperts(set->metadata);
   for (const std::string &file : set->metadata.files)
     set->paths.push_back((set->directory / file).string());
 
@@ -323,7 +381,11 @@ Status TorchDistCheckpoint::locateRecords(unsigned threads) {
       return inputError(
           fmt::format("{}: the record has dtype {}, the metadata says {}",
                       where(), torchName(record.dtype), torchName(info.dtype)));
-    if (!std::ranges::equal(record.shape, boxes.sizes(visit.chunk)))
+    std::span<const int64_t> sizes = boxes.sizes(visit.chunk);
+    // The record of one expert, of a tensor that joinExperts made
+    if (record.shape.size() + 1 == sizes.size() && sizes[0] == 1)
+      sizes = sizes.subspan(1);
+    if (!std::ranges::equal(record.shape, sizes))
       return inputError(fmt::format(
           "{}: the record has shape {}, the metadata says {}", where(),
           shapeText(record.shape), shapeText(boxes.sizes(visit.chunk))));

@@ -19,6 +19,7 @@ import transformers
 from checkpoints import save_with_pytorch
 from conftest import ROOT, make_folder, old_spellings
 from layout import Expected, read_folder
+from peers import reference
 from torch.distributed.checkpoint import FileSystemWriter
 
 PEERS = Path(os.environ.get("MBC_PEERS") or ROOT / "build/peers")
@@ -28,8 +29,23 @@ DRIVER = Path(__file__).parent / "peers/peer.py"
 # new: Megatron Bridge 0.6.2, Megatron Core 0.19.2 with Megatron-LM's megatron.training, transformers 5
 STACKS = ["old", "new"]
 
-# name -> (tensor-parallel size, pipeline-parallel size, processes)
-LAYOUTS = {"tp1": (1, 1, 1), "dp2": (1, 1, 2), "tp2": (2, 1, 2), "pp2": (1, 2, 2), "tp2pp2": (2, 2, 4)}
+
+
+def sizes(tp=1, pp=1, ep=1, etp=1):
+    """Tensor-, pipeline-, expert- and expert-tensor-parallel size."""
+    return dict(tp=tp, pp=pp, ep=ep, etp=etp)
+
+
+# name -> (parallel sizes, processes)
+LAYOUTS = {
+    "tp1": (sizes(), 1),
+    "dp2": (sizes(), 2),
+    "tp2": (sizes(tp=2, etp=2), 2),
+    "pp2": (sizes(pp=2), 2),
+    "tp2pp2": (sizes(tp=2, pp=2, etp=2), 4),
+    "tp2ep2": (sizes(tp=2, ep=2), 4),
+    "tp2ep2etp2": (sizes(tp=2, ep=2, etp=2), 4),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +60,7 @@ class Job:
 
     @property
     def processes(self):
-        return 1 if self.alone else LAYOUTS[self.layout][2]
+        return 1 if self.alone else LAYOUTS[self.layout][1]
 
     def __str__(self):
         words = [self.task, self.case, self.stack, self.layout] + [str(value) for _, value in self.options]
@@ -82,10 +98,14 @@ class Peers:
         self.mbc, self.scratch, self.jobs = mbc, scratch, list(dict.fromkeys(jobs))
         self.results, self.made = {}, {}
 
-    def result(self, job):
+    def outcome(self, job):
+        """The result of the job, which may be an error."""
         if job not in self.results:
             self.start([other for other in self.jobs if (other.stack, other.processes) == (job.stack, job.processes)])
-        result = self.results[job]
+        return self.results[job]
+
+    def result(self, job):
+        result = self.outcome(job)
         if "error" in result:
             pytest.fail(f"{job}: the peer failed\n{result['error']}", pytrace=False)
         assert not result.get("problems"), "entries that Megatron Core asked for in vain, or found too many"
@@ -126,11 +146,14 @@ class Peers:
         self.results |= dict(zip(ready, results + [crashed] * (len(ready) - len(results)), strict=True))
 
     def arguments(self, job):
-        tp, pp, _ = LAYOUTS[job.layout]
         source = self.source(job)
+        if job.task == "reload":
+            return dict(source=str(source), exported=str(self.exported(job)))
+        if job.task == "resave":
+            return dict(hf=str(source), out=str(self.output(job)))
         arguments = dict(hf=str(source)) | dict(job.options)
         if job.task != "load_megatron_lm":
-            arguments |= dict(tp=1, pp=1) if job.alone else dict(tp=tp, pp=pp)
+            arguments["sizes"] = sizes() if job.alone else LAYOUTS[job.layout][0]
         if job.task.startswith("load"):
             arguments["logits"] = str(self.logits(job.case))
         if job.task.startswith("load") or job.task == "export_hf":
@@ -161,9 +184,9 @@ class Peers:
         def maker(folder):
             make_folder(job.case, folder)
             config = json.loads((folder / "config.json").read_text())
-            if job.stack == "old" and "rope_parameters" in config:
+            if job.stack == "old" and "rope_parameters" in (config.get("text_config") or config):
                 old_spellings(folder)
-            words = {f"word{i}": i for i in range(config["vocab_size"] - 3)}
+            words = {f"word{i}": i for i in range(reference.read_config(folder)["vocab_size"] - 3)}
             tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="word0"))
             fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="word0")
             fast.save_pretrained(folder)
@@ -177,29 +200,27 @@ class Peers:
 
     def imported(self, job):
         """The checkpoint that mbc writes."""
-        tp, pp, _ = LAYOUTS[job.layout]
-
+        chosen = {name: size for name, size in LAYOUTS[job.layout][0].items() if size > 1}
+        options = [word for name, size in chosen.items() for word in (f"--{name}", size)]
         name = f"megatron/{job.stack}/{job.case}-{job.layout}"
-        folder = self.make(
-            name, lambda folder: self.mbc("import", self.source(job), "-o", folder, "--tp", tp, "--pp", pp)
-        )
+        folder = self.make(name, lambda folder: self.mbc("import", self.source(job), "-o", folder, *options))
         if job.damage:
             change = DAMAGE[job.damage]
             folder = self.make(f"{name}-{job.damage}", lambda copy: save_with_pytorch(folder, copy, change))
         return folder
+
+    def exported(self, job):
+        """The Hugging Face folder that mbc makes of the checkpoint that it writes."""
+        name = f"exported/{job.stack}/{job.case}-{job.layout}"
+        return self.make(name, lambda folder: self.mbc("export", self.imported(job), "-o", folder))
 
     def logits(self, case):
         """Tokens, and what transformers makes of them in fp32."""
         source = self.source(Job("load", case, "new", "tp1"))
 
         def maker(path):
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                source, dtype=torch.float32, attn_implementation="eager"
-            )
-            generator = torch.Generator().manual_seed(1)
-            tokens = torch.randint(model.config.vocab_size, (2, 64), generator=generator)
-            with torch.no_grad():
-                torch.save({"tokens": tokens, "logits": model(tokens).logits}, path)
+            tokens = reference.tokens_for(reference.read_config(source))["input_ids"]
+            torch.save({"tokens": tokens, "logits": reference.logits(source)}, path)
 
         return self.make(f"logits/{case}.pt", maker)
 
@@ -210,7 +231,6 @@ class Peers:
         def maker(folder):
             config = json.loads((source / "config.json").read_text())
             expected = Expected(read_folder(source), config)
-            assert not expected.indexed
             dcp.save(expected.tensors, storage_writer=FileSystemWriter(folder), no_dist=True)
             torch.save({}, folder / "common.pt")
             (folder / "metadata.json").write_text('{"sharded_backend": "torch_dist", "sharded_backend_version": 1}')

@@ -24,7 +24,7 @@ import torch
 import torch.distributed as dist
 
 
-def import_hf(hf, out, tp, pp):
+def import_hf(hf, out, sizes):
     """A Hugging Face folder -> a torch_dist checkpoint, by Bridge."""
     from megatron.bridge import AutoBridge
 
@@ -34,7 +34,8 @@ def import_hf(hf, out, tp, pp):
         return {}
     bridge = AutoBridge.from_hf_pretrained(hf)
     provider = bridge.to_megatron_provider(load_weights=True)
-    provider.tensor_model_parallel_size, provider.pipeline_model_parallel_size = tp, pp
+    for name, size in provider_fields(sizes).items():
+        setattr(provider, name, size)
     provider.pipeline_dtype = provider.params_dtype
     provider.finalize()
     provider.initialize_model_parallel(seed=0)
@@ -42,6 +43,37 @@ def import_hf(hf, out, tp, pp):
         model = provider.provide_distributed_model(wrap_with_ddp=False, use_cpu_initialization=True)
     bridge.save_megatron_model(model, out, hf_tokenizer_path=hf)
     return {}
+
+
+def provider_fields(sizes):
+    return dict(
+        tensor_model_parallel_size=sizes["tp"],
+        pipeline_model_parallel_size=sizes["pp"],
+        expert_model_parallel_size=sizes["ep"],
+        expert_tensor_parallel_size=sizes["etp"],
+    )
+
+
+@contextlib.contextmanager
+def no_norm_before_full_query():
+    """Megatron Core 0.19 puts a norm of its own before the query projection of latent attention without q_lora_rank:
+    DeepSeek-V2-Lite and Moonlight have none, and Megatron Core 0.16 builds none."""
+    try:
+        from megatron.core.transformer.mla_qk_norm_config import QKNormConfigResolver
+    except ImportError:
+        yield
+        return
+    resolve = QKNormConfigResolver.resolve
+
+    def without_norm(self):
+        parts = resolve(self)
+        return parts if self.has_q_lora else parts | {"linear_q_proj": self.linear_impl}
+
+    QKNormConfigResolver.resolve = without_norm
+    try:
+        yield
+    finally:
+        QKNormConfigResolver.resolve = resolve
 
 
 @contextlib.contextmanager
@@ -59,7 +91,7 @@ def contiguous_scatter():
         dist.scatter = scatter
 
 
-def export_hf(checkpoint, hf, out, tp, pp):
+def export_hf(checkpoint, hf, out, sizes):
     """A torch_dist checkpoint -> a Hugging Face folder, by Bridge."""
     from megatron.bridge import AutoBridge
 
@@ -67,45 +99,49 @@ def export_hf(checkpoint, hf, out, tp, pp):
     if startup.WORLD == 1:
         bridge.export_ckpt(checkpoint, out, show_progress=False)
         return {}
-    startup.init_model_parallel(tp, pp)
-    sizes = dict(tensor_model_parallel_size=tp, pipeline_model_parallel_size=pp, pipeline_dtype=torch.bfloat16)
-    model = bridge.load_megatron_model(checkpoint, mp_overrides=sizes)
+    startup.init_model_parallel(**sizes)
+    overrides = provider_fields(sizes) | dict(pipeline_dtype=torch.bfloat16)
+    model = bridge.load_megatron_model(checkpoint, mp_overrides=overrides)
     bridge.save_hf_pretrained(model, out, show_progress=False)
     return {}
 
 
-def load(checkpoint, hf, logits, tp, pp, vocab=None):
+def load(checkpoint, hf, logits, sizes, vocab=None, grouped=True, strict="raise_all"):
     """A strict load into a plain fp32 GPTModel of Megatron Core, and its logits against those of transformers."""
-    startup.init_model_parallel(tp, pp)
+    startup.init_model_parallel(**sizes)
     import gpt
 
-    config, transformer, model = gpt.build(hf, torch.float32, tp, pp, vocab)
-    problems = gpt.load(model, checkpoint, "raise_all")
+    config, transformer, model = gpt.build(hf, torch.float32, sizes, vocab, grouped)
+    problems = gpt.load(model, checkpoint, strict)
     return {"problems": problems} | compare(model, config, transformer, logits)
 
 
 def compare(model, config, transformer, logits):
     import gpt
 
-    reference = torch.load(logits)
-    out = gpt.logits(model, transformer, reference["tokens"])
+    expected = torch.load(logits)
+    out = gpt.logits(model, transformer, expected["tokens"])
     if out is None:
         return {}
-    difference = (out[..., : config["vocab_size"]] - reference["logits"]).abs().max().item()
-    return {"difference": difference, "largest": reference["logits"].abs().max().item()}
+    return distance(out[..., : config["vocab_size"]], expected["logits"])
+
+
+def distance(actual, expected):
+    return {"difference": (actual - expected).abs().max().item(), "largest": expected.abs().max().item()}
 
 
 def load_megatron_lm(checkpoint, hf, logits, flags=()):
     """Megatron-LM's own load_checkpoint: it follows the tracker file and checks the stored arguments."""
-    startup.init_model_parallel(1, 1)
+    sizes = dict(tp=1, pp=1, ep=1, etp=1)
+    startup.init_model_parallel(**sizes)
     import gpt
     from megatron.core import num_microbatches_calculator
     from megatron.training import global_vars
     from megatron.training.arguments import parse_args, validate_args
     from megatron.training.checkpointing import load_checkpoint
 
-    config, transformer, model = gpt.build(hf, torch.float32, 1, 1)
-    sizes = {
+    config, transformer, model = gpt.build(hf, torch.float32, sizes)
+    arguments = {
         "--load": checkpoint,
         "--num-layers": transformer.num_layers,
         "--hidden-size": transformer.hidden_size,
@@ -126,7 +162,7 @@ def load_megatron_lm(checkpoint, hf, logits, flags=()):
         --no-gradient-accumulation-fusion --no-rope-fusion --no-masked-softmax-fusion --no-bias-swiglu-fusion""".split()
     if not transformer.add_bias_linear:
         switches.append("--disable-bias-linear")
-    saved, sys.argv = sys.argv, ["megatron"] + [str(x) for pair in sizes.items() for x in pair] + switches + [*flags]
+    saved, sys.argv = sys.argv, ["megatron"] + [str(x) for pair in arguments.items() for x in pair] + switches + [*flags]
     try:
         args = parse_args()
         validate_args(args)
@@ -140,43 +176,53 @@ def load_megatron_lm(checkpoint, hf, logits, flags=()):
     return {"iteration": iteration, "problems": gpt.unloaded(model)} | compare(model, config, transformer, logits)
 
 
-def stored_arguments(config, transformer, tp, pp, vocab):
+def stored_arguments(config, transformer, sizes, vocab):
     """The argparse.Namespace that Megatron-LM stores: the fields that its loader and converters read."""
     args = argparse.Namespace(
         **{
             name: getattr(transformer, name)
             for name in """num_layers hidden_size ffn_hidden_size num_attention_heads num_query_groups kv_channels
                 add_bias_linear add_qkv_bias normalization attention_dropout hidden_dropout qk_layernorm params_dtype
-                bf16""".split()
+                bf16 moe_router_topk moe_ffn_hidden_size moe_grouped_gemm moe_layer_freq moe_router_score_function
+                moe_router_pre_softmax moe_router_enable_expert_bias moe_router_num_groups moe_router_group_topk
+                moe_router_topk_scaling_factor moe_shared_expert_intermediate_size moe_aux_loss_coeff
+                multi_latent_attention mtp_num_layers""".split()
         }
     )
     args.fp16 = False
     args.norm_epsilon, args.swiglu, args.group_query_attention = transformer.layernorm_epsilon, True, True
-    args.num_experts = args.multi_latent_attention = args.mtp_num_layers = None
+    args.num_experts = transformer.num_moe_experts
+    if args.multi_latent_attention:
+        for name in """q_lora_rank kv_lora_rank qk_head_dim qk_pos_emb_head_dim v_head_dim rope_type
+                rotary_scaling_factor mscale mscale_all_dim beta_fast beta_slow original_max_position_embeddings""".split():
+            setattr(args, name, getattr(transformer, name))
     args.seq_length = args.max_position_embeddings = config["max_position_embeddings"]
     args.position_embedding_type, args.rotary_base, args.rotary_percent = "rope", int(config["theta"]), 1.0
     args.untie_embeddings_and_output_weights = not config.get("tie_word_embeddings")
     args.padded_vocab_size, args.vocab_size, args.make_vocab_size_divisible_by = vocab, config["vocab_size"], 128
-    args.tensor_model_parallel_size, args.pipeline_model_parallel_size = tp, pp
-    args.context_parallel_size = args.expert_model_parallel_size = 1
+    args.tensor_model_parallel_size, args.pipeline_model_parallel_size = sizes["tp"], sizes["pp"]
+    args.expert_model_parallel_size, args.expert_tensor_parallel_size = sizes["ep"], sizes["etp"]
+    args.context_parallel_size = 1
     args.world_size = startup.WORLD
     args.iteration, args.consumed_train_samples, args.consumed_valid_samples = 10, 80, 0
     args.ckpt_format, args.ckpt_fully_parallel_save = "torch_dist", True
     return args
 
 
-def save(source, hf, out, tp, pp, dtype="bfloat16", vocab=None, keys="stacked", optimizer=None):
+def save(
+    source, hf, out, sizes, dtype="bfloat16", vocab=None, keys="stacked", optimizer=None, grouped=True
+):
     """A checkpoint as Megatron-LM saves it, of the weights in the torch_dist checkpoint SOURCE.
     keys: stacked, indexed (non_homogeneous_layers) or singleton (singleton_local_shards);
     optimizer: how the distributed optimizer saves its state, of a run that made one step."""
-    startup.init_model_parallel(tp, pp)
+    startup.init_model_parallel(**sizes)
     import gpt
     from megatron.core import dist_checkpointing, parallel_state
     from megatron.core.dist_checkpointing.mapping import ShardedObject, ShardedTensorFactory, ShardedTensor
     from megatron.core.dist_checkpointing.serialization import get_default_save_sharded_strategy
     from megatron.core.dist_checkpointing.strategies.fully_parallel import FullyParallelSaveStrategyWrapper
 
-    config, transformer, model = gpt.build(hf, getattr(torch, dtype), tp, pp, vocab)
+    config, transformer, model = gpt.build(hf, getattr(torch, dtype), sizes, vocab, grouped)
     state = model.sharded_state_dict()
     weights = {key: x for key, x in state.items() if isinstance(x, (ShardedTensor, ShardedTensorFactory))}
     loaded = dist_checkpointing.load(weights, source)
@@ -189,7 +235,7 @@ def save(source, hf, out, tp, pp, dtype="bfloat16", vocab=None, keys="stacked", 
     if optimizer:
         metadata["distrib_optim_sharding_type"] = optimizer
     state = {
-        "args": stored_arguments(config, transformer, tp, pp, vocab or config["vocab_size"]),
+        "args": stored_arguments(config, transformer, sizes, vocab or config["vocab_size"]),
         "checkpoint_version": 3.0,
         "iteration": 10,
         "num_floating_point_operations_so_far": 0,
@@ -206,7 +252,7 @@ def save(source, hf, out, tp, pp, dtype="bfloat16", vocab=None, keys="stacked", 
             rng_tracker_states={},
         )
         replica = parallel_state.get_data_parallel_rank()
-        state["rng_state"] = ShardedObject("rng_state", [rng], (pp, tp), ranks[::-1], replica_id=replica)
+        state["rng_state"] = ShardedObject("rng_state", [rng], (sizes["pp"], sizes["tp"]), ranks[::-1], replica_id=replica)
         rerun = {"mode": "disabled", "sharded": {}}
         state["rerun_state_machine"] = ShardedObject(
             "rerun_state_machine_state", rerun, (startup.WORLD,), (startup.RANK,), replica_id=0
@@ -271,14 +317,32 @@ def on_gpu_by_name():
         torch.Tensor.type = plain
 
 
-TASKS = {task.__name__: task for task in (import_hf, export_hf, load, load_megatron_lm, save)}
+def reload(source, exported):
+    """The logits of two folders that hold the same model, by this environment's transformers."""
+    import reference
+
+    return distance(reference.logits(exported), reference.logits(source))
+
+
+def resave(hf, out):
+    """A folder as this environment's transformers saves the model that it holds."""
+    import reference
+
+    model, _ = reference.load(hf, dtype="auto")
+    model.save_pretrained(out)
+    return {}
+
+
+TASKS = {task.__name__: task for task in (import_hf, export_hf, load, load_megatron_lm, save, reload, resave)}
 
 
 def perform(task):
-    """The result of this rank."""
+    """The result of this rank. A task "as_it_is" sees Megatron Core as installed."""
+    arguments = dict(task["with"])
     try:
-        return TASKS[task["do"]](**task["with"])
-    except (Exception, SystemExit):
+        with contextlib.nullcontext() if arguments.pop("as_it_is", False) else no_norm_before_full_query():
+            return TASKS[task["do"]](**arguments)
+    except BaseException:  # PyTorch's CheckpointException is no Exception
         return {"error": traceback.format_exc()}
 
 

@@ -35,12 +35,17 @@ def init_processes():
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=RANK, world_size=WORLD, timeout=timeout)
 
 
-def init_model_parallel(tp, pp):
+def init_model_parallel(tp, pp, ep, etp):
     from megatron.core import parallel_state
     from megatron.core.tensor_parallel.random import model_parallel_cuda_manual_seed
 
     init_processes()
-    parallel_state.initialize_model_parallel(tensor_model_parallel_size=tp, pipeline_model_parallel_size=pp)
+    parallel_state.initialize_model_parallel(
+        tensor_model_parallel_size=tp,
+        pipeline_model_parallel_size=pp,
+        expert_model_parallel_size=ep,
+        expert_tensor_parallel_size=etp,
+    )
     model_parallel_cuda_manual_seed(0)
 
 
