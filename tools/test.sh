@@ -20,7 +20,7 @@ case "${1-}" in
   --sanitize) quick=yes presets=(asan tsan) ;;
   --interop-all) interop=(-m "") ;;
   --package) package=yes ;;
-  -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) echo "error: unknown argument '$1' (try --help)" >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
