@@ -136,8 +136,8 @@ Expected<VerifyReport> AutoBridge::verify() const noexcept {
 }
 
 Expected<VerifyReport> AutoBridge::verify(const AutoBridge &other,
-                                          bool valuesOnly) const noexcept {
-  return guarded([&] { return impl->verifyAgainst(*other.impl, valuesOnly); });
+                                          VerifyScope scope) const noexcept {
+  return guarded([&] { return impl->verifyAgainst(*other.impl, scope); });
 }
 
 Expected<WeightStream>

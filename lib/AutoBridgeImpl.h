@@ -24,7 +24,7 @@ struct AutoBridge::Impl {
     return Progress::detectMode(!options.showProgress);
   }
   Expected<VerifyReport> verifyAlone();
-  Expected<VerifyReport> verifyAgainst(Impl &other, bool valuesOnly);
+  Expected<VerifyReport> verifyAgainst(Impl &other, VerifyScope scope);
 
 private:
   std::mutex mutex;

@@ -1,4 +1,5 @@
 //===- Verify.cpp - What AutoBridge::verify checks ------------------------===//
+#include "compiler/Bridge/FileComparison.h"
 #include "compiler/Bridge/Manifest.h"
 #include "lib/AutoBridgeImpl.h"
 #include "runtime/core/Json.h"
@@ -6,7 +7,9 @@
 #include "runtime/io/Compare.h"
 #include "runtime/io/NumberText.h"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
 
 namespace fs = std::filesystem;
 
@@ -35,8 +38,43 @@ static uint64_t elementsOf(const TensorSet &set) {
   return elements;
 }
 
+/// None: a Megatron checkpoint without a record of its source.
+static std::optional<FolderFiles> filesOf(const HfFolder *raw,
+                                          const Checkpoint *checkpoint) {
+  if (const HfFolder *folder = raw ? raw : checkpoint->hfFolder())
+    return FolderFiles(*folder);
+  if (checkpoint->record())
+    return FolderFiles(*checkpoint->record());
+  return std::nullopt;
+}
+
+/// What a Megatron side holds beside its tensors is as the import stored it.
+/// Where something differs already, its checksums need not agree.
+static Status checkStored(const Checkpoint &checkpoint, unsigned threads,
+                          VerifyReport &report) {
+  const TorchDistCheckpoint *megatron = checkpoint.torchDist();
+  if (!megatron)
+    return {};
+  MBC_ASSIGN(std::unique_ptr<Manifest> manifest,
+             Manifest::open(megatron->folder()));
+  if (manifest) {
+    MBC_ASSIGN(std::vector<ManifestDifference> differences,
+               manifest->checkStored(megatron->folder()));
+    for (const ManifestDifference &difference : differences)
+      report.storedDifferences.push_back(fmt::format(
+          "{}: file {} {} since the import", megatron->folder().string(),
+          quote(difference.name), difference.what));
+  }
+  auto crc = megatron->verifyCrc(threads);
+  if (!crc && (report.same() || crc.error().kind != ErrorKind::Input))
+    return Failure(crc.error());
+  if (!crc)
+    report.storedDifferences.push_back(crc.error().message);
+  return {};
+}
+
 Expected<VerifyReport> AutoBridge::Impl::verifyAgainst(Impl &other,
-                                                       bool valuesOnly) {
+                                                       VerifyScope scope) {
   auto canOnlyCompareNames = [](const Impl &side) {
     return side.kind == CheckpointKind::HuggingFace &&
            side.options.hfModel.empty();
@@ -62,7 +100,7 @@ Expected<VerifyReport> AutoBridge::Impl::verifyAgainst(Impl &other,
 
   CompareOptions compare;
   compare.threads = options.threads;
-  compare.valuesOnly = valuesOnly;
+  compare.valuesOnly = scope == VerifyScope::Values;
   if (report.proved) {
     compare.plan = &proved[0]->plan();
     report.model = proved[0]->proved().declared().name;
@@ -72,6 +110,19 @@ Expected<VerifyReport> AutoBridge::Impl::verifyAgainst(Impl &other,
   Progress bar("comparing", 0, progress());
   MBC_ASSIGN(report.compared, compareTensors(*sets[0], *sets[1], compare, bar));
   bar.finish();
+  if (scope == VerifyScope::Everything) {
+    auto a = filesOf(raw[0].get(), proved[0].get()),
+         b = filesOf(raw[1].get(), proved[1].get());
+    if (a && b) {
+      MBC_ASSIGN(FileComparison files, compareFiles(*a, *b));
+      report.filesCompared = files.compared;
+      report.fileDifferences = std::move(files.differences);
+      report.singleFiles = std::move(files.single);
+    }
+  }
+  for (const auto &side : proved)
+    if (side)
+      MBC_TRY(checkStored(*side, options.threads, report));
   return report;
 }
 
@@ -95,23 +146,53 @@ static Expected<CompareReport> compareTies(const Checkpoint &checkpoint,
   return compareWithin(set, pairs, options, progress);
 }
 
-/// Compares every tensor with the digests that the import recorded.
-static Status checkManifest(const Checkpoint &checkpoint, unsigned threads,
-                            Progress::Mode mode, VerifyReport &report) {
+/// Compares every tensor and stored file with the digests that the import
+/// recorded, then the checksums of the records.
+static Status checkMegatron(const Checkpoint &checkpoint,
+                            const TorchDistCheckpoint &megatron,
+                            unsigned threads, Progress::Mode mode,
+                            VerifyReport &report) {
   MBC_ASSIGN(std::unique_ptr<Manifest> manifest,
-             Manifest::open(checkpoint.folder()));
+             Manifest::open(megatron.folder()));
+  report.megatron = true;
   report.hasManifest = manifest != nullptr;
-  if (!manifest)
+  if (manifest) {
+    Progress progress("digesting", 0, mode);
+    MBC_ASSIGN(report.manifestDifferences,
+               manifest->check(checkpoint.tensors(), threads, progress));
+    progress.finish();
+    std::vector<Holding> holdings;
+    for (const ManifestDifference &difference : report.manifestDifferences)
+      if (!difference.owner.empty())
+        holdings.push_back({difference.name, difference.owner});
+    PlanPlaces places(checkpoint.plan());
+    report.exchanges = nameExchanges(holdings, &places);
+    size_t differing = report.manifestDifferences.size();
+    MBC_ASSIGN(std::vector<ManifestDifference> files,
+               manifest->checkStored(megatron.folder()));
+    report.checked.push_back(fmt::format(
+        "XXH3-128 of {} tensors and of every stored file against the manifest "
+        "of the import: {}",
+        groupedNumber(manifest->tensors().size()),
+        differing == 0 && files.empty()
+            ? "all equal"
+            : fmt::format("{} tensors and {} files differ", differing,
+                          files.size())));
+    std::ranges::move(files, std::back_inserter(report.manifestDifferences));
+  }
+  auto without = megatron.verifyCrc(threads);
+  if (!without) {
+    // What the manifest has found says more than one checksum.
+    if (report.same() || without.error().kind != ErrorKind::Input)
+      return Failure(without.error());
+    report.storedDifferences.push_back(without.error().message);
     return {};
-  Progress progress("digesting", 0, mode);
-  MBC_ASSIGN(report.manifestDifferences,
-             manifest->check(checkpoint.tensors(), threads, progress));
-  progress.finish();
-  size_t differing = report.manifestDifferences.size();
+  }
+  report.recordsWithoutCrc = *without;
   report.checked.push_back(fmt::format(
-      "XXH3-128 of {} tensors against the manifest of the import: {}",
-      groupedNumber(manifest->tensors().size()),
-      differing == 0 ? "all equal" : fmt::format("{} differ", differing)));
+      "CRC-32 of every record of {} Megatron tensors{}",
+      groupedNumber(megatron.tensors().size()),
+      *without ? fmt::format("; {} records state none", *without) : ""));
   return {};
 }
 
@@ -130,13 +211,8 @@ Expected<VerifyReport> AutoBridge::Impl::verifyAlone() {
       groupedNumber(report.tensors), groupedNumber(report.elements)));
 
   if (const TorchDistCheckpoint *megatron = checkpoint->torchDist()) {
-    MBC_ASSIGN(size_t without, megatron->verifyCrc(options.threads));
-    report.recordsWithoutCrc = without;
-    report.checked.push_back(fmt::format(
-        "CRC-32 of every record of {} Megatron tensors{}",
-        groupedNumber(megatron->tensors().size()),
-        without ? fmt::format("; {} records state none", without) : ""));
-    MBC_TRY(checkManifest(*checkpoint, options.threads, progress(), report));
+    MBC_TRY(checkMegatron(*checkpoint, *megatron, options.threads, progress(),
+                          report));
     return report;
   }
   MBC_ASSIGN(report.compared,

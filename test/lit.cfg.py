@@ -1,6 +1,8 @@
 # The lit configuration of mbc. Run through a build: `lit build/release/test`, or one folder or file of it,
 # `lit build/release/test/Frontend`.
 import os
+import shutil
+import subprocess
 
 import lit.formats
 
@@ -31,5 +33,14 @@ if config.mbc_sanitize:
 
 config.substitutions.append(("%{source}", config.mbc_src_root))
 config.substitutions.append(("%{build}", config.mbc_obj_root))
+# How much of the random tests is run; `tools/test.sh --mutations` asks for all of it.
+config.substitutions.append(("%{mutations}", os.environ.get("MBC_MUTATIONS", "300")))
+config.substitutions.append(("%{fault-points}", os.environ.get("MBC_FAULT_POINTS", "20")))
+config.substitutions.append(("%{faults}", config.mbc_faults))
+# A test with file systems of its own needs a namespace in which it may mount.
+namespace = ["unshare", "--mount"] + ([] if os.getuid() == 0 else ["--map-root-user"])
+if shutil.which("unshare") and subprocess.run([*namespace, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True).returncode == 0:
+    config.available_features.add("mounts")
+
 config.substitutions.append(("%{models}", os.path.join(config.mbc_src_root, "models")))
 config.substitutions.append(("%{mappings}", os.path.join(config.mbc_src_root, "mappings")))

@@ -1,9 +1,11 @@
 //===- ExportCheckpoint.cpp - Megatron -> Hugging Face --------------------===//
 #include "compiler/Bridge/Convert.h"
 #include "runtime/core/File.h"
+#include "runtime/core/FileStamps.h"
 #include "runtime/core/Json.h"
 #include "runtime/core/Parallel.h"
 
+#include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
 
@@ -72,6 +74,8 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
     sources.push_back(options.hfModel);
   MBC_ASSIGN(StagedDirectory staged,
              StagedDirectory::create(target, options.overwrite, sources));
+  MBC_ASSIGN(fs::path iteration, findTorchDistFolder(megatron));
+  FileStamps stamps(iteration, /*deep=*/true);
   OpenOptions open{options.config, options.hfModel, options.threads};
   MBC_ASSIGN(std::unique_ptr<Checkpoint> checkpoint,
              Checkpoint::open(library, megatron, open));
@@ -136,9 +140,11 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
   if (without)
     written.notes.push_back(fmt::format(
         "{} records state no checksum, and were not checked", without));
+  MBC_TRY(stamps.check());
   MBC_TRY(staged.commit());
   progress.finish();
-  report.notes = written.notes;
+  report.notes = staged.notes();
+  std::ranges::move(written.notes, std::back_inserter(report.notes));
   report.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
           .count();

@@ -4,8 +4,10 @@
 #include "compiler/Bridge/Manifest.h"
 #include "compiler/Bridge/MegatronConfig.h"
 #include "runtime/core/File.h"
+#include "runtime/core/FileStamps.h"
 #include "runtime/core/Parallel.h"
 #include "runtime/io/CopyPlan.h"
+#include "runtime/io/HubCache.h"
 #include "runtime/io/TrainState.h"
 
 #include <chrono>
@@ -152,6 +154,7 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   MBC_ASSIGN(StagedDirectory staged,
              StagedDirectory::create(target, options.overwrite,
                                      std::span(&hfFolder, 1)));
+  FileStamps stamps(hfFolder, /*deep=*/false);
   MBC_ASSIGN(std::unique_ptr<HfFolder> folder, HfFolder::open(hfFolder));
   MBC_ASSIGN(
       std::unique_ptr<ProvedModel> proved,
@@ -167,7 +170,7 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   inputs.sizes = options.sizes;
   inputs.paramsDType = paramsDType(*mapped);
   std::error_code code;
-  inputs.hfModelId = fs::weakly_canonical(hfFolder, code).string();
+  inputs.hfModelId = modelId(hfFolder);
   inputs.indexedLayers = plan.indexed_layers;
   spec.common = commonState(*proved, inputs);
 
@@ -177,7 +180,9 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   report.target = target;
   report.tensors = folder->tensors().size();
   report.indexedLayers = plan.indexed_layers;
-  report.notes = folder->notes();
+  report.notes = staged.notes();
+  report.notes.insert(report.notes.end(), folder->notes().begin(),
+                      folder->notes().end());
   typeNotes(plan, options.dtype, report.notes);
   for (std::string &note : configLeftOut(*proved))
     report.notes.push_back(std::move(note));
@@ -201,7 +206,6 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   MBC_ASSIGN(Manifest manifest,
              Manifest::make(*folder, exported, options.sha256, options.threads,
                             digesting));
-  MBC_TRY(manifest.write(iteration));
   digesting.finish();
   MBC_TRY(writeTokenizer(*folder, iteration / "tokenizer"));
   MBC_TRY(writeWholeFile(iteration / "run_config.yaml",
@@ -210,6 +214,8 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   MBC_TRY(writeTorchDist(*mapped, spec, iteration, progress,
                          options.threads ? options.threads : defaultThreads()));
   MBC_TRY(writeTrackers(staged.path(), iteration));
+  MBC_TRY(manifest.write(iteration));
+  MBC_TRY(stamps.check());
   MBC_TRY(staged.commit());
   progress.finish();
   report.seconds =

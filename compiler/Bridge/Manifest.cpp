@@ -16,6 +16,12 @@ namespace fs = std::filesystem;
 namespace mbc {
 
 static constexpr int64_t kManifestVersion = 1;
+static constexpr const char *kManifestFile = "mbc/manifest.json";
+
+/// What stands between the text that is digested and the end of the file.
+static std::string lastLine(const DigestText &digest) {
+  return fmt::format(",\n  \"digest\": \"{}\"\n}}\n", digest);
+}
 
 static Expected<std::string> sha256Of(const fs::path &path) {
   MBC_ASSIGN(File file, File::openRead(path));
@@ -62,7 +68,26 @@ Expected<Manifest> Manifest::make(const HfFolder &folder,
   return manifest;
 }
 
-Status Manifest::write(const fs::path &iterationFolder) const {
+/// The files of a folder and of those below it, by their paths in it.
+static Expected<std::vector<std::string>> listFiles(const fs::path &folder) {
+  std::vector<std::string> names;
+  std::error_code code;
+  for (fs::recursive_directory_iterator it(folder, code), end;
+       !code && it != end; it.increment(code))
+    if (it->is_regular_file(code))
+      names.push_back(it->path().lexically_relative(folder).string());
+  if (code)
+    return systemError(fmt::format("{}: cannot be listed: {}", folder.string(),
+                                   code.message()));
+  return names;
+}
+
+Status Manifest::write(const fs::path &iterationFolder) {
+  MBC_ASSIGN(std::vector<std::string> names, listFiles(iterationFolder));
+  for (const std::string &name : names)
+    if (!name.ends_with(".distcp") && name != kManifestFile) {
+      MBC_ASSIGN(stored[name], digestFile(iterationFolder / name));
+    }
   Json tensorList = Json::object(), fileList = Json::object();
   for (const auto &[name, digest] : digests)
     tensorList.set(name, digest);
@@ -79,8 +104,14 @@ Status Manifest::write(const fs::path &iterationFolder) const {
   json.set("algorithm", "xxh3-128");
   json.set("tensors", std::move(tensorList));
   json.set("files", std::move(fileList));
-  return writeWholeFile(iterationFolder / "mbc" / "manifest.json",
-                        json.dump() + "\n");
+  Json storedList = Json::object();
+  for (const auto &[name, digest] : stored)
+    storedList.set(name, digest);
+  json.set("stored", std::move(storedList));
+  std::string text = json.dump();
+  text.resize(text.rfind("\n}"));
+  return writeWholeFile(iterationFolder / kManifestFile,
+                        text + lastLine(digestText(text)));
 }
 
 /// A text of so many hexadecimal digits, as they are written here.
@@ -92,13 +123,15 @@ static bool isHex(const Json &json, size_t digits) {
 
 Expected<std::unique_ptr<Manifest>>
 Manifest::open(const fs::path &iterationFolder) {
-  fs::path path = iterationFolder / "mbc" / "manifest.json";
+  fs::path path = iterationFolder / kManifestFile;
   std::error_code code;
   if (!fs::exists(path, code))
     return std::unique_ptr<Manifest>();
-  MBC_ASSIGN(Json json, Json::parseFile(path));
+  MBC_ASSIGN(std::string text, readWholeFile(path, uint64_t(1) << 30));
+  MBC_ASSIGN(Json json, Json::parse(text, path.string()));
   const Json *version = json.find("version"), *tensors = json.find("tensors"),
-             *files = json.find("files");
+             *files = json.find("files"), *stored = json.find("stored"),
+             *own = json.find("digest");
   if (!version || !version->asInt() || !tensors || !tensors->isObject())
     return inputError(fmt::format(
         "{}: damaged manifest: expected a version and tensors", path.string()));
@@ -111,6 +144,14 @@ Manifest::open(const fs::path &iterationFolder) {
     return inputError(fmt::format("{}: damaged manifest: {} {} has no {}",
                                   path.string(), what, quote(name), expected));
   };
+  std::string last = own && own->asString() ? lastLine(*own->asString()) : "";
+  if (last.empty() || !text.ends_with(last) ||
+      digestText(std::string_view(text).substr(0, text.size() - last.size())) !=
+          *own->asString())
+    return inputError(fmt::format(
+        "{}: damaged manifest: it has changed since the import, by its own "
+        "digest",
+        path.string()));
   auto manifest = std::make_unique<Manifest>();
   for (const auto &[name, digest] : tensors->members()) {
     if (!isHex(digest, 32))
@@ -131,7 +172,26 @@ Manifest::open(const fs::path &iterationFolder) {
                                      *digest->asString(),
                                      sha ? *sha->asString() : std::string()};
     }
+  if (stored)
+    for (const auto &[name, digest] : stored->members())
+      manifest->stored[name] = digest.asString() ? *digest.asString() : "";
   return manifest;
+}
+
+Expected<std::vector<ManifestDifference>>
+Manifest::checkStored(const fs::path &iterationFolder) const {
+  std::vector<ManifestDifference> differences;
+  for (const auto &[name, expected] : stored) {
+    std::error_code code;
+    if (!fs::is_regular_file(iterationFolder / name, code)) {
+      differences.push_back({name, "is missing", {}});
+      continue;
+    }
+    MBC_ASSIGN(DigestText found, digestFile(iterationFolder / name));
+    if (found != expected)
+      differences.push_back({name, "has changed", {}});
+  }
+  return differences;
 }
 
 Expected<std::vector<ManifestDifference>>
@@ -152,21 +212,22 @@ Manifest::check(const TensorSet &set, unsigned threads,
     const std::string &name = set.tensors()[i].name;
     auto expected = digests.find(name);
     if (expected == digests.end()) {
-      differences.push_back({name, "is not in the manifest"});
+      differences.push_back({name, "is not in the manifest", {}});
       continue;
     }
     if (expected->second == found[i])
       continue;
     auto owner = owners.find(found[i]);
-    differences.push_back(
-        {name,
-         owner == owners.end() || owner->second.empty()
-             ? "has changed"
-             : fmt::format("holds what '{}' should hold", owner->second)});
+    if (owner == owners.end() || owner->second.empty())
+      differences.push_back({name, "has changed", {}});
+    else
+      differences.push_back(
+          {name, fmt::format("holds what '{}' should hold", owner->second),
+           owner->second});
   }
   for (const auto &[name, digest] : digests)
     if (set.find(name) < 0)
-      differences.push_back({name, "is missing"});
+      differences.push_back({name, "is missing", {}});
   return differences;
 }
 

@@ -16,7 +16,10 @@ namespace mbc {
 
 /// mbc/manifest.json of an iteration folder: the XXH3-128 digest of every
 /// Hugging Face tensor that the checkpoint holds, in the type in which it is
-/// exported, and of every file of the source.
+/// exported, of every file of the source, and of every file that the import
+/// stored but the weights (`*.distcp`, whose records have checksums of their
+/// own, and whose tensors are digested). The last line is the digest of what is
+/// before it, so that no byte of the manifest can change unseen.
 class Manifest {
 public:
   struct FileDigest {
@@ -25,7 +28,8 @@ public:
     std::string sha256; ///< as the hub prints it; empty: not asked for
   };
 
-  /// Reads the manifest of an iteration folder; null when there is none.
+  /// Reads the manifest of an iteration folder; null when there is none. One
+  /// that has changed is an Input error.
   static Expected<std::unique_ptr<Manifest>>
   open(const std::filesystem::path &iterationFolder);
 
@@ -33,11 +37,17 @@ public:
   static Expected<Manifest> make(const HfFolder &folder,
                                  const TensorSet &tensors, bool sha256,
                                  unsigned threads, Progress &progress);
-  Status write(const std::filesystem::path &iterationFolder) const;
+  /// Digests what the iteration folder holds by now, but the weights, and adds
+  /// the manifest to it.
+  Status write(const std::filesystem::path &iterationFolder);
 
   /// Digests every tensor of `set` and compares.
   Expected<std::vector<ManifestDifference>>
   check(const TensorSet &set, unsigned threads, Progress &progress) const;
+  /// Digests the files that the import stored and compares. Files that came
+  /// later are none of its business.
+  Expected<std::vector<ManifestDifference>>
+  checkStored(const std::filesystem::path &iterationFolder) const;
 
   const std::map<std::string, DigestText> &tensors() const { return digests; }
   const std::map<std::string, FileDigest> &files() const { return fileDigests; }
@@ -45,6 +55,7 @@ public:
 private:
   std::map<std::string, DigestText> digests;
   std::map<std::string, FileDigest> fileDigests;
+  std::map<std::string, DigestText> stored; ///< by path in the folder
 };
 
 } // namespace mbc

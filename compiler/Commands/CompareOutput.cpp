@@ -16,10 +16,30 @@ std::string rateText(double seconds, uint64_t bytes) {
       sizeText(static_cast<uint64_t>(static_cast<double>(bytes) / seconds)));
 }
 
+std::string exchangesText(std::span<const Exchange> exchanges) {
+  std::string text;
+  for (const Exchange &exchange : exchanges)
+    text += "exchanged: " + exchange.text + "\n";
+  return text;
+}
+
+Json exchangesJson(std::span<const Exchange> exchanges) {
+  Json list = Json::array();
+  for (const Exchange &exchange : exchanges) {
+    Json names = Json::array();
+    for (const std::string &name : exchange.tensors)
+      names.push(name);
+    list.push(
+        Json::object({{"text", exchange.text}, {"tensors", std::move(names)}}));
+  }
+  return list;
+}
+
 std::string compareText(const CompareReport &report) {
   std::string text;
   for (const TensorComparison &difference : report.differences)
     text += difference.text() + "\n";
+  text += exchangesText(report.exchanges);
   if (report.same())
     return text +
            fmt::format("{} tensors, {} elements: equal bit for bit ({})\n",
@@ -81,7 +101,8 @@ Json compareJson(const CompareReport &report) {
                        {"elements", report.elements},
                        {"bytes", report.bytes},
                        {"seconds", report.seconds},
-                       {"differences", std::move(differences)}});
+                       {"differences", std::move(differences)},
+                       {"exchanges", exchangesJson(report.exchanges)}});
 }
 
 } // namespace mbc

@@ -10,7 +10,12 @@ namespace mbc {
 
 /// One line a difference, then the summary.
 std::string compareText(const CompareReport &report);
-/// {"tensors", "equal", "elements", "bytes", "seconds", "differences": [...]}.
+/// One line an exchange.
+std::string exchangesText(std::span<const Exchange> exchanges);
+/// [{"text", "tensors": [...]}, ...].
+Json exchangesJson(std::span<const Exchange> exchanges);
+/// {"tensors", "equal", "elements", "bytes", "seconds", "differences": [...],
+/// "exchanges": [...]}.
 Json compareJson(const CompareReport &report);
 /// "0.412 s, 1.31 GB/s".
 std::string rateText(double seconds, uint64_t bytes);

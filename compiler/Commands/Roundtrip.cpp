@@ -1,4 +1,5 @@
 //===- Roundtrip.cpp - mbc roundtrip --------------------------------------===//
+#include "compiler/Bridge/FileComparison.h"
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/CompareOutput.h"
 #include "compiler/Commands/ConvertOutput.h"
@@ -7,10 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <fmt/format.h>
-#include <set>
-#include <unistd.h>
 
 namespace fs = std::filesystem;
 
@@ -34,55 +32,6 @@ fs::path temporaryParent(const RoundtripOptions &options) {
   return code ? fs::path(".") : source.parent_path();
 }
 
-/// The offset of the first byte in which two files differ; none: equal.
-Expected<std::optional<uint64_t>> firstDifference(const fs::path &a,
-                                                  const fs::path &b) {
-  constexpr uint64_t block = 1u << 20;
-  MBC_ASSIGN(File fileA, File::openRead(a));
-  MBC_ASSIGN(File fileB, File::openRead(b));
-  uint64_t size = std::min(fileA.size(), fileB.size());
-  std::vector<std::byte> bytesA(block), bytesB(block);
-  for (uint64_t at = 0; at < size; at += block) {
-    size_t count = std::min(block, size - at);
-    MBC_TRY(fileA.readAt(at, std::span(bytesA).first(count)));
-    MBC_TRY(fileB.readAt(at, std::span(bytesB).first(count)));
-    auto [x, y] =
-        std::mismatch(bytesA.begin(), bytesA.begin() + count, bytesB.begin());
-    if (x != bytesA.begin() + count)
-      return std::optional(at + static_cast<uint64_t>(x - bytesA.begin()));
-  }
-  if (fileA.size() != fileB.size())
-    return std::optional(size);
-  return std::optional<uint64_t>();
-}
-
-/// What differs between the files beside the weights, one sentence each.
-Expected<std::vector<std::string>> compareSideFiles(const HfFolder &source,
-                                                    const HfFolder &back) {
-  std::set<std::string> names(source.sideFiles().begin(),
-                              source.sideFiles().end());
-  names.insert(back.sideFiles().begin(), back.sideFiles().end());
-  std::vector<std::string> differences;
-  auto has = [](const HfFolder &folder, const std::string &name) {
-    return std::ranges::find(folder.sideFiles(), name) !=
-           folder.sideFiles().end();
-  };
-  for (const std::string &name : names) {
-    if (!has(source, name) || !has(back, name)) {
-      differences.push_back(
-          fmt::format("file {} is only in the {}", quote(name),
-                      has(source, name) ? "source" : "result"));
-      continue;
-    }
-    MBC_ASSIGN(auto offset,
-               firstDifference(source.folder() / name, back.folder() / name));
-    if (offset)
-      differences.push_back(
-          fmt::format("file {} differs from byte {} on", quote(name), *offset));
-  }
-  return differences;
-}
-
 /// Whether the weight files and the index came back as they were.
 bool sameWeightFiles(const HfFolder &source, const HfFolder &back) {
   auto equal = [](const HfShard &a, const HfShard &b) {
@@ -90,10 +39,8 @@ bool sameWeightFiles(const HfFolder &source, const HfFolder &back) {
   };
   if (!std::ranges::equal(source.shards(), back.shards(), equal))
     return false;
-  if (source.indexPath().empty() || back.indexPath().empty())
-    return source.indexPath().empty() == back.indexPath().empty();
-  auto difference = firstDifference(source.indexPath(), back.indexPath());
-  return difference && !*difference;
+  FolderFiles a(source), b(back);
+  return a.index && b.index && *a.index == *b.index;
 }
 
 Expected<Outcome> runRoundtrip(const RoundtripOptions &options,
@@ -104,11 +51,9 @@ Expected<Outcome> runRoundtrip(const RoundtripOptions &options,
              AutoBridge::from_hf_pretrained(options.source, common.bridge()));
 
   // Never committed: destroyed, it takes everything with it.
-  MBC_ASSIGN(
-      StagedDirectory temporary,
-      StagedDirectory::create(temporaryParent(options) /
-                                  fmt::format("mbc-roundtrip-{}", ::getpid()),
-                              false));
+  MBC_ASSIGN(StagedDirectory temporary,
+             StagedDirectory::create(temporaryParent(options) / "mbc-roundtrip",
+                                     false));
   fs::path megatron = temporary.path() / "megatron",
            result = temporary.path() / "hf";
   MBC_ASSIGN(ConvertReport imported, bridge.import_ckpt(megatron, import));
@@ -117,11 +62,14 @@ Expected<Outcome> runRoundtrip(const RoundtripOptions &options,
   MBC_ASSIGN(ConvertReport exported, middle.export_ckpt(result));
   MBC_ASSIGN(AutoBridge end,
              AutoBridge::from_hf_pretrained(result.string(), common.bridge()));
-  MBC_ASSIGN(VerifyReport verified, bridge.verify(end));
+  MBC_ASSIGN(VerifyReport verified, bridge.verify(end, VerifyScope::Tensors));
   const CompareReport &report = verified.compared;
   MBC_ASSIGN(auto source, HfFolder::open(bridge.path()));
   MBC_ASSIGN(auto back, HfFolder::open(result));
-  MBC_ASSIGN(auto files, compareSideFiles(*source, *back));
+  MBC_ASSIGN(FileComparison compared,
+             compareFiles(FolderFiles(*source), FolderFiles(*back)));
+  std::vector<std::string> files = std::move(compared.single);
+  std::ranges::move(compared.differences, std::back_inserter(files));
   bool sameFiles = sameWeightFiles(*source, *back);
 
   Outcome outcome;
@@ -138,6 +86,8 @@ Expected<Outcome> runRoundtrip(const RoundtripOptions &options,
         fmt::format("{} other files: equal byte for byte; weight files {}\n",
                     back->sideFiles().size(),
                     sameFiles ? "too" : "are cut or ordered anew");
+  for (const std::string &note : temporary.notes())
+    outcome.text += "note: " + note + "\n";
   Json differences = Json::array();
   for (const std::string &difference : files)
     differences.push(difference);

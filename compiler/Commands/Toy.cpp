@@ -237,6 +237,8 @@ Expected<Outcome> runToy(const ToyOptions &options,
       rateText(seconds, options.sparse ? 0 : written.dataBytes), options.target,
       options.sparse ? "\n  sparse: the weights read as zeros and take no space"
                      : "");
+  for (const std::string &note : staged.notes())
+    outcome.text += "note: " + note + "\n";
   outcome.json = Json::object({{"model", proved->declared().name},
                                {"target", options.target},
                                {"tensors", set.tensors().size()},

@@ -1,6 +1,7 @@
 //===- Verify.cpp - mbc verify --------------------------------------------===//
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/CompareOutput.h"
+#include "runtime/core/Text.h"
 
 #include <fmt/format.h>
 
@@ -10,8 +11,25 @@ namespace {
 
 struct VerifyArguments {
   std::string a, b, hfModel;
-  bool valuesOnly = false;
+  bool valuesOnly = false, tensorsOnly = false;
+
+  VerifyScope scope() const {
+    return valuesOnly    ? VerifyScope::Values
+           : tensorsOnly ? VerifyScope::Tensors
+                         : VerifyScope::Everything;
+  }
 };
+
+/// Adds sentences to the report, and returns them for --json.
+Json addSentences(const std::vector<std::string> &sentences, const char *prefix,
+                  Outcome &outcome) {
+  Json list = Json::array();
+  for (const std::string &text : sentences) {
+    outcome.text += prefix + text + "\n";
+    list.push(text);
+  }
+  return list;
+}
 
 Outcome ofTwo(const VerifyArguments &options, const VerifyReport &report) {
   Outcome outcome;
@@ -20,6 +38,15 @@ Outcome ofTwo(const VerifyArguments &options, const VerifyReport &report) {
                    "compared by name, and nothing is proved about the model\n";
   outcome.text += compareText(report.compared);
   outcome.json = compareJson(report.compared);
+  outcome.json.set("file_differences",
+                   addSentences(report.fileDifferences, "", outcome));
+  outcome.json.set("single_files",
+                   addSentences(report.singleFiles, "note: ", outcome));
+  if (report.filesCompared && report.fileDifferences.empty())
+    outcome.text += fmt::format("{} other files: equal byte for byte\n",
+                                report.filesCompared);
+  outcome.json.set("stored_differences",
+                   addSentences(report.storedDifferences, "", outcome));
   outcome.json.set("a", options.a);
   outcome.json.set("b", options.b);
   outcome.json.set("proved", report.proved);
@@ -30,10 +57,13 @@ Outcome ofOne(const VerifyArguments &options, const VerifyReport &report) {
   Outcome outcome;
   Json differences = Json::array(), checked = Json::array();
   for (const ManifestDifference &difference : report.manifestDifferences) {
-    outcome.text += fmt::format("'{}' {}\n", difference.name, difference.what);
+    outcome.text +=
+        fmt::format("{} {}\n", quote(difference.name), difference.what);
     differences.push(
         Json::object({{"name", difference.name}, {"what", difference.what}}));
   }
+  outcome.text += exchangesText(report.exchanges);
+  Json stored = addSentences(report.storedDifferences, "", outcome);
   outcome.text += "checked:\n";
   for (const std::string &item : report.checked) {
     outcome.text += "  " + item + "\n";
@@ -41,10 +71,13 @@ Outcome ofOne(const VerifyArguments &options, const VerifyReport &report) {
   }
   for (const TensorComparison &difference : report.compared.differences)
     outcome.text += "tied copy " + difference.text() + "\n";
-  if (report.recordsWithoutCrc) {
+  if (report.recordsWithoutCrc)
     outcome.json.set("records_without_crc", *report.recordsWithoutCrc);
+  if (report.megatron) {
     outcome.json.set("manifest", report.hasManifest);
     outcome.json.set("manifest_differences", std::move(differences));
+    outcome.json.set("exchanges", exchangesJson(report.exchanges));
+    outcome.json.set("stored_differences", std::move(stored));
   }
   outcome.json.set("a", options.a);
   outcome.json.set("model", report.model);
@@ -67,7 +100,7 @@ Expected<Outcome> runVerify(const VerifyArguments &options,
     outcome = ofOne(options, report);
   } else {
     MBC_ASSIGN(AutoBridge b, AutoBridge::open(options.b, open));
-    MBC_ASSIGN(report, a.verify(b, options.valuesOnly));
+    MBC_ASSIGN(report, a.verify(b, options.scope()));
     outcome = ofTwo(options, report);
   }
   outcome.status = report.same() ? 0 : 1;
@@ -83,16 +116,23 @@ void addVerify(CLI::App &root, CommandList &commands) {
       "iteration folder), in any mixture. Every tensor of both sides is "
       "covered. Of each tensor that differs, the first differing element is "
       "named with its index in the model, both values, and the files and "
-      "offsets where they are stored; exit status 1 then. With A alone: names, "
-      "types and shapes are proved, and the checksums of a Megatron checkpoint "
-      "and the tied copies of a Hugging Face folder are checked."));
+      "offsets where they are stored; exit status 1 then. Layers, experts, "
+      "heads, rows and other parts that hold each other's values are named as "
+      "exchanged, and transposed matrices as transposed. Configuration, "
+      "tokenizer and other files that both sides have must be equal byte for "
+      "byte, and the checksums of a Megatron side right. With A alone: names, "
+      "types and shapes are proved, and the checksums of a Megatron "
+      "checkpoint, every digest of the manifest that its import wrote, and "
+      "the tied copies of a Hugging Face folder are checked."));
   auto options = std::make_shared<VerifyArguments>();
   command
       .argument("A", options->a, "Hugging Face folder or Megatron checkpoint")
       .argument("B", options->b, "What to compare it with", false)
       .flag("--values-only", options->valuesOnly,
             "Compare tensors of different float types by value, after exact "
-            "widening, instead of reporting the type")
+            "widening, instead of reporting the type; implies --tensors-only")
+      .flag("--tensors-only", options->tensorsOnly,
+            "Leave out the files beside the tensors")
       .option("--hf-model", options->hfModel, "DIR",
               "Take config.json from here, for a Megatron checkpoint without a "
               "record of its source")

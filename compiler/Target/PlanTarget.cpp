@@ -26,17 +26,18 @@ static std::vector<int64_t> numbers(ArrayRef<int64_t> values) {
   return {values.begin(), values.end()};
 }
 
-/// [index name, first, count, step, first, count, step, ...] per loop.
+/// [index name, over, first, count, step, first, count, step, ...] per loop.
 static std::vector<std::unique_ptr<plan::LoopT>> exportLoops(ArrayAttr loops) {
   std::vector<std::unique_ptr<plan::LoopT>> result;
   for (Attribute attr : loops) {
     auto list = cast<ArrayAttr>(attr);
     auto loop = std::make_unique<plan::LoopT>();
     loop->index = cast<StringAttr>(list[0]).str();
+    loop->over = cast<StringAttr>(list[1]).str();
     auto number = [&](size_t i) {
       return static_cast<uint32_t>(cast<IntegerAttr>(list[i]).getInt());
     };
-    for (size_t i = 1; i + 2 < list.size(); i += 3)
+    for (size_t i = 2; i + 2 < list.size(); i += 3)
       loop->values.emplace_back(number(i), number(i + 1), number(i + 2));
     result.push_back(std::move(loop));
   }
@@ -76,6 +77,7 @@ static std::unique_ptr<plan::NameT> exportName(NameAttr name, ArrayAttr loops) {
 static std::unique_ptr<plan::CopyT> exportCopy(CopyOp op) {
   auto copy = std::make_unique<plan::CopyT>();
   copy->path = op.getPath().str();
+  copy->part = op.getPart().value_or("").str();
   copy->loops = exportLoops(op.getLoops());
   copy->hf = exportName(op.getHf(), op.getLoops());
   copy->hf_shape = numbers(op.getHfShape());
@@ -171,10 +173,11 @@ public:
     builder.createBlock(&op.getBody());
     for (const auto &copy : plan.copies)
       CopyOp::create(
-          builder, loc, copy->path, loops(copy->loops),
-          name(*copy->hf, copy->loops), copy->hf_shape, dtype(copy->hf_dtype),
-          name(*copy->mcore, copy->loops), copy->mcore_shape,
-          dtype(copy->mcore_dtype), copy->mcore_padded,
+          builder, loc, copy->path,
+          copy->part.empty() ? StringAttr() : builder.getStringAttr(copy->part),
+          loops(copy->loops), name(*copy->hf, copy->loops), copy->hf_shape,
+          dtype(copy->hf_dtype), name(*copy->mcore, copy->loops),
+          copy->mcore_shape, dtype(copy->mcore_dtype), copy->mcore_padded,
           builder.getStrArrayAttr(
               SmallVector<StringRef>(copy->axes.begin(), copy->axes.end())),
           copy->extents, copy->hf_strides, copy->hf_base, copy->hf_loop_strides,
@@ -209,7 +212,8 @@ private:
   ArrayAttr loops(const Loops &list) {
     SmallVector<Attribute> result;
     for (const auto &loop : list) {
-      SmallVector<Attribute> values{builder.getStringAttr(loop->index)};
+      SmallVector<Attribute> values{builder.getStringAttr(loop->index),
+                                    builder.getStringAttr(loop->over)};
       for (const plan::IndexRun &run : loop->values)
         for (uint32_t number : {run.first(), run.count(), run.step()})
           values.push_back(builder.getI64IntegerAttr(number));

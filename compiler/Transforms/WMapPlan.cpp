@@ -66,7 +66,8 @@ public:
 
 private:
   Attribute loopAttr(const LoopValues &loop) {
-    SmallVector<Attribute> list{builder.getStringAttr(loop.loop.getIndex())};
+    SmallVector<Attribute> list{builder.getStringAttr(loop.loop.getIndex()),
+                                builder.getStringAttr(loop.loop.getOver())};
     for (const IndexRange &range : toRanges(loop.values))
       for (int64_t number : {range.first, range.count, range.step})
         list.push_back(builder.getI64IntegerAttr(number));
@@ -216,7 +217,10 @@ private:
     for (const LoopValues &loop : loops)
       loopAttrs.push_back(loop.loop);
     CopyOp::create(
-        builder, entry.getLoc(), entry.getPath(), loopsAttr(loops),
+        builder, entry.getLoc(), entry.getPath(),
+        part.getPart().empty() ? StringAttr()
+                               : builder.getStringAttr(part.getPart()),
+        loopsAttr(loops),
         Speller(model, part.getName().getSegments(), loopAttrs).withValues(ctx),
         ArrayRef<int64_t>(hf.shape), dtype,
         Speller(model, placed.getName().getSegments(), loopAttrs)

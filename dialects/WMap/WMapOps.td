@@ -93,10 +93,11 @@ def WMap_PlanOp : WMap_Op<"plan", [Symbol, NoTerminator, SingleBlock]> {
 def WMap_CopyOp : WMap_Op<"copy", [HasParent<"PlanOp">]> {
   let summary = "a family of equal box copies";
   let description = [{
-    `loops` lists (index name, [first, count, step, ...]); holes of the two
+    `part` is the part of a sum axis that the box is: "slot.q".
+    `loops` lists (index name, what it runs over, [first, count, step, ...]); holes of the two
     names are linear in the loop indices.
   }];
-  let arguments = (ins StrAttr:$path, ArrayAttr:$loops,
+  let arguments = (ins StrAttr:$path, OptionalAttr<StrAttr>:$part, ArrayAttr:$loops,
     WMap_NameAttr:$hf, DenseI64ArrayAttr:$hf_shape, StrAttr:$hf_dtype,
     WMap_NameAttr:$mcore, DenseI64ArrayAttr:$mcore_shape, StrAttr:$mcore_dtype,
     UnitAttr:$mcore_padded,
@@ -104,7 +105,7 @@ def WMap_CopyOp : WMap_Op<"copy", [HasParent<"PlanOp">]> {
     DenseI64ArrayAttr:$hf_strides, I64Attr:$hf_base, DenseI64ArrayAttr:$hf_loop_strides,
     DenseI64ArrayAttr:$mcore_strides, I64Attr:$mcore_base, DenseI64ArrayAttr:$mcore_loop_strides);
   let assemblyFormat = [{
-    $path `loops` $loops `box` $axes $extents
+    $path (`part` $part^)? `loops` $loops `box` $axes $extents
     `hf` $hf $hf_shape $hf_dtype `at` $hf_base `strides` $hf_strides $hf_loop_strides
     `mcore` $mcore $mcore_shape $mcore_dtype (`padded` $mcore_padded^)? `at` $mcore_base `strides` $mcore_strides $mcore_loop_strides
     attr-dict

@@ -98,8 +98,9 @@ public:
 
   /// Compares every tensor of both, bit for bit. `valuesOnly`: tensors of
   /// different float types are compared after exact widening.
-  Expected<VerifyReport> verify(const AutoBridge &other,
-                                bool valuesOnly = false) const noexcept;
+  Expected<VerifyReport>
+  verify(const AutoBridge &other,
+         VerifyScope scope = VerifyScope::Everything) const noexcept;
 
   /// The weights as Hugging Face names and cuts them, whichever the format of
   /// the checkpoint, in chunks of at most `chunkBytes`. Checksums of the source

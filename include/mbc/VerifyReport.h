@@ -46,6 +46,13 @@ struct MBC_API TensorComparison {
   std::string text() const;
 };
 
+/// Weights that stand in each other's place: "layers 0 and 3 of decoder are
+/// exchanged (9 of 9 tensors)".
+struct Exchange {
+  std::string text;
+  std::vector<std::string> tensors; ///< whose difference it explains, all of it
+};
+
 /// A comparison of two sets of tensors.
 struct CompareReport {
   uint64_t tensors = 0;  ///< names in either set
@@ -55,16 +62,27 @@ struct CompareReport {
   double seconds = 0;
   /// What is not equal, in the order of A, then of B.
   std::vector<TensorComparison> differences;
+  /// Of the differences, those that are exchanges.
+  std::vector<Exchange> exchanges;
 
   bool same() const { return differences.empty(); }
 };
 
-/// A tensor that is not what the manifest of the import says.
+/// A tensor or file that is not what the manifest of the import says.
 struct ManifestDifference {
   std::string name;
   /// "has changed", "is missing", "is not in the manifest", or
-  /// "holds what 'x' should hold" for an exchange of whole tensors.
+  /// "holds what 'x' should hold".
   std::string what;
+  /// Of a tensor that holds what another one should hold: that one.
+  std::string owner;
+};
+
+/// What a comparison of two checkpoints covers.
+enum class VerifyScope {
+  Everything, ///< tensors bit for bit, and the files beside them
+  Tensors,    ///< tensors bit for bit
+  Values,     ///< tensors of different float types by value
 };
 
 /// What `AutoBridge::verify` found.
@@ -79,16 +97,35 @@ struct VerifyReport {
   /// their originals.
   CompareReport compared;
 
+  // Of two only.
+  /// Files beside the weights that both sides have.
+  uint64_t filesCompared = 0;
+  /// Such files that differ, and metadata of weight files: a sentence each.
+  std::vector<std::string> fileDifferences;
+  /// Files that one side has: no difference.
+  std::vector<std::string> singleFiles;
+
+  /// What a Megatron side holds beside its tensors and is not as the import
+  /// stored it, checksums included: a sentence each.
+  std::vector<std::string> storedDifferences;
+
   // Of one checkpoint only.
   /// What was checked, one sentence each.
   std::vector<std::string> checked;
   /// Records of a Megatron checkpoint that state no checksum.
   std::optional<uint64_t> recordsWithoutCrc;
+  /// The checkpoint is of Megatron.
+  bool megatron = false;
   /// Whether there is a manifest to check against.
   bool hasManifest = false;
   std::vector<ManifestDifference> manifestDifferences;
+  /// Of these, exchanges of whole tensors.
+  std::vector<Exchange> exchanges;
 
-  bool same() const { return compared.same() && manifestDifferences.empty(); }
+  bool same() const {
+    return compared.same() && fileDifferences.empty() &&
+           storedDifferences.empty() && manifestDifferences.empty();
+  }
 };
 
 } // namespace mbc

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mbc {
 
@@ -64,6 +65,13 @@ Status writeWholeFile(const std::filesystem::path &path,
 
 /// A folder that is built under a temporary name in the target's parent and
 /// renamed when complete. Destroyed without `commit`, it removes what it made.
+///
+/// A process that is killed cannot: its folder stays, as ".NAME.mbc-HOST-...",
+/// beside the target NAME. The next one that is made for the same target
+/// removes it, once it is sure that nobody works in it: the name says the host
+/// that made it, and a lock on the folder, which dies with its process, is
+/// free. Where locks do not work, and from other hosts, it is left alone and
+/// named in `notes`.
 class StagedDirectory {
 public:
   /// An existing target is refused unless `overwrite`; it is then replaced by
@@ -83,9 +91,12 @@ public:
   const std::filesystem::path &path() const { return staging; }
   /// Syncs every file and folder below, renames, syncs the parent. Where the
   /// file system cannot exchange two folders (NFS), the old target is first
-  /// renamed aside: a crash between the two renames leaves both, complete,
-  /// under names that start with ".NAME.mbc-".
+  /// renamed aside: a crash between the two renames leaves both, the old one
+  /// as ".NAME.mbc-old-...", which nobody removes.
   Status commit();
+
+  /// What was found beside the target and removed or left, for the report.
+  const std::vector<std::string> &notes() const { return noteList; }
 
   /// Removes what every staged folder of this process holds, and lets none be
   /// made or committed any more: for a process that was told to stop, and now
@@ -94,9 +105,12 @@ public:
 
 private:
   StagedDirectory(std::filesystem::path staging, std::filesystem::path target,
-                  bool overwrite);
+                  bool overwrite, int lock);
   std::filesystem::path staging, target;
   bool overwrite = false;
+  /// Descriptor of the staging folder, which holds the lock; -1: no lock.
+  int lock = -1;
+  std::vector<std::string> noteList;
 };
 
 } // namespace mbc

@@ -3,12 +3,14 @@
 #include "runtime/core/File.h"
 #include "runtime/core/Text.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <mutex>
 #include <set>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -55,16 +57,85 @@ void StagedDirectory::removeAll() {
   all.folders.clear();
 }
 
-/// A hidden name beside `target` that no other process uses.
-static fs::path temporaryName(const fs::path &target) {
+/// What the names of all staging folders of a target begin with. Shortened:
+/// with what is added, a name must not be longer than names may be.
+static std::string stagingPrefix(const fs::path &target) {
+  return fmt::format(".{}.mbc-", target.filename().string().substr(0, 180));
+}
+
+/// A short name of this host: several of them may write to one file system.
+static std::string hostTag() {
+  char name[256] = {};
+  ::gethostname(name, sizeof(name) - 1);
+  uint32_t hash = 2166136261u; // FNV-1a
+  for (const char *c = name; *c; ++c)
+    hash = (hash ^ static_cast<unsigned char>(*c)) * 16777619u;
+  return fmt::format("{:08x}", hash);
+}
+
+/// A hidden name beside `target` that no other process uses. `kind`: the host,
+/// or "old" for a former target.
+static fs::path temporaryName(const fs::path &target, const std::string &kind) {
   uint32_t random = 0;
   if (::getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
     random = static_cast<uint32_t>(::clock());
-  // Shortened: with what is added, it must not be longer than names may be.
-  return target.parent_path() /
-         fmt::format(".{}.mbc-{}-{:08x}",
-                     target.filename().string().substr(0, 200), ::getpid(),
-                     random);
+  return target.parent_path() / fmt::format("{}{}-{}-{:08x}",
+                                            stagingPrefix(target), kind,
+                                            ::getpid(), random);
+}
+
+/// The descriptor of a folder that is now locked by this process; -1 when it
+/// is locked by another one or cannot be.
+static int lockFolder(const fs::path &folder) {
+  int fd =
+      ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0)
+    return fd;
+  if (fd >= 0)
+    ::close(fd);
+  return -1;
+}
+
+/// Removes what runs that were killed have left beside the target; returns a
+/// note on each folder, also on those that have to stay.
+static std::vector<std::string> removeLeftovers(const fs::path &target) {
+  std::vector<std::string> notes;
+  std::string prefix = stagingPrefix(target), own = prefix + hostTag() + "-";
+  std::error_code error;
+  for (fs::directory_iterator it(target.parent_path(), error), end;
+       !error && it != end; it.increment(error)) {
+    fs::path folder = it->path();
+    std::string name = folder.filename().string();
+    if (!name.starts_with(prefix))
+      continue;
+    if (name.starts_with(prefix + "old-")) {
+      notes.push_back(fmt::format(
+          "{} is what stood here before a run that was killed while it "
+          "replaced it; move it back, or remove it",
+          quote(folder.string())));
+      continue;
+    }
+    int lock = name.starts_with(own) ? lockFolder(folder) : -1;
+    if (lock < 0) {
+      // Of a live run, another host, another user, or where nothing locks.
+      notes.push_back(fmt::format("{} belongs to another run; if none is at "
+                                  "work, remove it",
+                                  quote(folder.string())));
+      continue;
+    }
+    std::error_code failed;
+    fs::remove_all(folder, failed);
+    ::close(lock);
+    notes.push_back(failed
+                        ? fmt::format("{} was left by a run that was killed, "
+                                      "and cannot be removed: {}",
+                                      quote(folder.string()), failed.message())
+                        : fmt::format("removed {}, left by a run that was "
+                                      "killed",
+                                      quote(folder.string())));
+  }
+  std::ranges::sort(notes);
+  return notes;
 }
 
 /// Whether `inner` is `outer` or lies below it; both canonical.
@@ -156,15 +227,19 @@ static Status checkApart(const fs::path &resolved, const fs::path &target,
 }
 
 StagedDirectory::StagedDirectory(fs::path staging, fs::path target,
-                                 bool overwrite)
+                                 bool overwrite, int lock)
     : staging(std::move(staging)), target(std::move(target)),
-      overwrite(overwrite) {}
+      overwrite(overwrite), lock(lock) {}
 
 StagedDirectory::StagedDirectory(StagedDirectory &&other) noexcept
     : staging(std::exchange(other.staging, {})),
-      target(std::move(other.target)), overwrite(other.overwrite) {}
+      target(std::move(other.target)), overwrite(other.overwrite),
+      lock(std::exchange(other.lock, -1)), noteList(std::move(other.noteList)) {
+}
 
 StagedDirectory::~StagedDirectory() {
+  if (lock >= 0)
+    ::close(lock);
   if (staging.empty())
     return;
   std::error_code ignored;
@@ -179,15 +254,25 @@ StagedDirectory::create(const fs::path &target, bool overwrite,
   MBC_ASSIGN(fs::path resolved, resolveTarget(target));
   MBC_TRY(checkApart(resolved, target, sources));
   MBC_TRY(checkReplaceable(resolved, overwrite));
+  std::vector<std::string> notes = removeLeftovers(resolved);
   for (int attempt = 0; attempt < 16; ++attempt) {
-    fs::path staging = temporaryName(resolved);
+    fs::path staging = temporaryName(resolved, hostTag());
     std::lock_guard lock(registry().mutex);
     if (registry().stopped)
       return stoppedError(target);
     if (::mkdir(staging.c_str(), 0777) == 0) {
+      int held = lockFolder(staging);
+      // Before it was locked, another run may have taken it for a leftover.
+      if (std::error_code error; !fs::exists(staging, error)) {
+        if (held >= 0)
+          ::close(held);
+        continue;
+      }
       registry().folders.insert(staging);
-      return StagedDirectory(std::move(staging), std::move(resolved),
-                             overwrite);
+      StagedDirectory result(std::move(staging), std::move(resolved), overwrite,
+                             held);
+      result.noteList = std::move(notes);
+      return result;
     }
     if (errno != EEXIST)
       return fileError(resolved.parent_path(), "cannot create a folder in it",
@@ -257,7 +342,7 @@ static int replace(const fs::path &staging, const fs::path &target,
   int code = renameFlags(staging, target, RENAME_EXCHANGE);
   if (!isUnsupported(code))
     return code;
-  old = temporaryName(target);
+  old = temporaryName(target, "old");
   if (::rename(target.c_str(), old.c_str()) != 0)
     return errno;
   if (::rename(staging.c_str(), target.c_str()) == 0)

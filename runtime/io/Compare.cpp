@@ -114,9 +114,22 @@ public:
           return compare(blocks[index], *workers[worker]);
         }));
     Worker worker(a, b);
+    std::optional<PlanPlaces> places;
+    std::vector<Suspect> suspects;
+    for (const Result &result : results)
+      if (result.pair && result.pair->differing)
+        suspects.push_back(
+            {result.pair->a, result.pair->b, result.pair->dtype});
+    if (options.plan && !suspects.empty())
+      places.emplace(*options.plan);
+    const PlanPlaces *known = places ? &*places : nullptr;
+    if (&a != &b) {
+      MBC_ASSIGN(report.exchanges,
+                 findExchanges(a, b, suspects, known, threads));
+    }
     for (Result &result : results) {
       if (result.pair && result.pair->differing)
-        MBC_TRY(explain(*result.pair, result.comparison, worker));
+        MBC_TRY(explain(*result.pair, result.comparison, known, worker));
       if (result.comparison.verdict == Verdict::Equal)
         ++report.equal;
       else
@@ -187,7 +200,8 @@ private:
   }
 
   /// Fills in the first difference.
-  Status explain(const Pair &pair, TensorComparison &result, Worker &worker) {
+  Status explain(const Pair &pair, TensorComparison &result,
+                 const PlanPlaces *places, Worker &worker) {
     const TensorInfo &info = a.tensors()[pair.a];
     result.verdict = Verdict::Differs;
     result.differing = pair.differing;
@@ -198,8 +212,8 @@ private:
       result.index[dim] = rest % info.shape[dim];
       rest /= info.shape[dim];
     }
-    if (options.plan)
-      result.logical = logicalIndex(*options.plan, result.name, pair.first);
+    if (places)
+      result.logical = logicalIndex(*places, result.name, pair.first);
     MBC_TRY(value(a, worker.readerA, pair.a, pair, worker, result.a));
     return value(b, worker.readerB, pair.b, pair, worker, result.b);
   }
@@ -317,78 +331,6 @@ compareWithin(const TensorSet &set,
   for (auto [a, b] : pairs)
     comparer.addPair(a, b);
   return comparer.run();
-}
-
-//===----------------------------------------------------------------------===//
-// Logical indices
-//===----------------------------------------------------------------------===//
-
-/// The point of a copy's box that is `element` of its Hugging Face tensor, or
-/// none. Larger strides first: what they leave is below the next one.
-static std::optional<std::vector<int64_t>> pointOf(const plan::CopyT &copy,
-                                                   int64_t rest) {
-  std::vector<size_t> order;
-  for (size_t dim = 0; dim < copy.extents.size(); ++dim)
-    order.push_back(dim);
-  std::ranges::sort(order, [&](size_t x, size_t y) {
-    return copy.hf_strides[x] > copy.hf_strides[y];
-  });
-  std::vector<int64_t> point(copy.extents.size(), 0);
-  for (size_t dim : order) {
-    int64_t stride = copy.hf_strides[dim];
-    if (copy.extents[dim] == 1 || stride <= 0)
-      continue;
-    point[dim] = std::min(rest / stride, copy.extents[dim] - 1);
-    rest -= point[dim] * stride;
-  }
-  if (rest != 0)
-    return std::nullopt;
-  return point;
-}
-
-static std::string pointText(const plan::CopyT &copy,
-                             std::span<const uint32_t> indices,
-                             std::span<const int64_t> point) {
-  std::string text = copy.path;
-  for (size_t i = 0; i < indices.size(); ++i)
-    text += fmt::format("{}{} = {}", i ? ", " : " (", copy.loops[i]->index,
-                        indices[i]);
-  if (!indices.empty())
-    text += ")";
-  for (size_t dim = 0; dim < point.size() && dim < copy.axes.size(); ++dim)
-    text +=
-        fmt::format("{}{} {}", dim ? ", " : ": ", copy.axes[dim], point[dim]);
-  return text;
-}
-
-std::string logicalIndex(const plan::PlanT &plan, std::string_view name,
-                         int64_t element) {
-  for (const auto &tie : plan.ties)
-    if (tie->copy == name)
-      name = tie->original;
-  std::string found;
-  for (const auto &copy : plan.copies) {
-    // Most patterns are told apart by their first literal or their last.
-    const auto &literals = copy->hf->literals;
-    if (!name.starts_with(literals.front()) || !name.ends_with(literals.back()))
-      continue;
-    // Stops the walk at the first hit; that is no failure.
-    (void)forEachIndex(copy->loops, [&](std::span<const uint32_t> indices) {
-      if (spell(*copy->hf, indices) != name)
-        return Status();
-      int64_t rest = element - copy->hf_base;
-      for (size_t i = 0; i < indices.size(); ++i)
-        rest -= copy->hf_loop_strides[i] * indices[i];
-      auto point = rest < 0 ? std::nullopt : pointOf(*copy, rest);
-      if (!point)
-        return Status();
-      found = pointText(*copy, indices, *point);
-      return Status(Failure(Error{ErrorKind::Difference, {}}));
-    });
-    if (!found.empty())
-      break;
-  }
-  return found;
 }
 
 } // namespace mbc

@@ -3,7 +3,7 @@
 
 #include "mbc/VerifyReport.h"
 #include "runtime/core/Progress.h"
-#include "runtime/io/CopyPlan.h"
+#include "runtime/io/Exchange.h"
 #include "runtime/io/TensorSet.h"
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct CompareOptions {
   /// Float tensors of different dtypes are compared after conversion to the
   /// smallest float type that holds both exactly.
   bool valuesOnly = false;
-  /// Explains an index by the names of the parameter's axes; may be null.
+  /// Explains an index by the names of the parameter's axes, and exchanges by
+  /// layers, heads and experts; may be null.
   const plan::PlanT *plan = nullptr;
 };
 
@@ -36,10 +37,5 @@ Expected<CompareReport>
 compareWithin(const TensorSet &set,
               std::span<const std::pair<size_t, size_t>> pairs,
               const CompareOptions &options, Progress &progress);
-
-/// Where element `element` of the Hugging Face tensor `name` belongs; empty
-/// when the plan does not say.
-std::string logicalIndex(const plan::PlanT &plan, std::string_view name,
-                         int64_t element);
 
 } // namespace mbc

@@ -70,6 +70,12 @@ digestTensors(const TensorSet &set, unsigned threads, Progress &progress) {
   return digests;
 }
 
+DigestText digestText(std::string_view text) {
+  Hasher hasher;
+  hasher.add(std::as_bytes(std::span(text.data(), text.size())));
+  return hasher.finish();
+}
+
 Expected<DigestText> digestFile(const std::filesystem::path &path) {
   MBC_ASSIGN(File file, File::openRead(path));
   std::vector<std::byte> buffer(

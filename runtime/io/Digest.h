@@ -20,7 +20,8 @@ using DigestText = std::string;
 Expected<std::vector<DigestText>>
 digestTensors(const TensorSet &set, unsigned threads, Progress &progress);
 
-/// The digest of a file's bytes.
+/// The digest of a text's bytes, and of a file's.
+DigestText digestText(std::string_view text);
 Expected<DigestText> digestFile(const std::filesystem::path &path);
 
 /// A set whose tensors are presented in other dtypes; values are converted when

@@ -100,4 +100,19 @@ Expected<fs::path> resolveModel(std::string_view text) {
       text, model.string(), name, revision));
 }
 
+std::string modelId(const fs::path &folder) {
+  fs::path path = folder.lexically_normal();
+  if (!path.has_filename()) // "model/"
+    path = path.parent_path();
+  constexpr std::string_view prefix = "models--", joint = "--";
+  std::string model = path.parent_path().parent_path().filename().string();
+  if (path.parent_path().filename() != "snapshots" ||
+      !model.starts_with(prefix))
+    return path.string();
+  model.erase(0, prefix.size());
+  if (size_t at = model.find(joint); at != std::string::npos)
+    model.replace(at, joint.size(), "/");
+  return model;
+}
+
 } // namespace mbc

@@ -11,6 +11,7 @@
 #include "runtime/core/Error.h"
 
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace mbc {
@@ -25,5 +26,10 @@ std::filesystem::path hubCache();
 /// cache. Anything else comes back as it is, for the reader to refuse; an id
 /// that is not cached is an Input error with the commands that get it.
 Expected<std::filesystem::path> resolveModel(std::string_view text);
+
+/// How a checkpoint names the model that it was made from: "org/name" of a
+/// snapshot in a cache, else the path as it was given, without "./" and the
+/// like. So it does not say where things lie, unless the user does.
+std::string modelId(const std::filesystem::path &folder);
 
 } // namespace mbc

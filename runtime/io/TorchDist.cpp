@@ -9,10 +9,12 @@
 #include "runtime/io/TrainState.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <fmt/format.h>
 #include <numeric>
+#include <set>
 #include <unordered_map>
 
 using namespace mbc;
@@ -100,16 +102,8 @@ Expected<bool> checkFolder(const fs::path &folder) {
   return false;
 }
 
-/// The sub-folder that the tracker files of a root name; empty without them.
-Expected<std::string> trackedFolder(const fs::path &root) {
-  if (fs::path path = root / trainStateName; isThere(path)) {
-    MBC_ASSIGN(TrainState state, readTrainState(path));
-    std::string name = fmt::format("iter_{:07d}", state.step);
-    // Bridge writes both trackers; a folder that Megatron-LM wrote later is
-    // named by the other one only.
-    if (isThere(root / name) || !isThere(root / trackerName))
-      return name;
-  }
+/// The sub-folder that Megatron-LM's tracker file names; empty without it.
+Expected<std::string> megatronTracker(const fs::path &root) {
   fs::path path = root / trackerName;
   if (!isThere(path))
     return std::string();
@@ -130,6 +124,21 @@ Expected<std::string> trackedFolder(const fs::path &root) {
                                   "'release'",
                                   path.string(), quote(word)));
   return fmt::format("iter_{:07d}", iteration);
+}
+
+/// The sub-folder that the tracker files of a root name; empty without them.
+Expected<std::string> trackedFolder(const fs::path &root) {
+  // Read in any case: a damaged tracker stops the next loader.
+  MBC_ASSIGN(std::string named, megatronTracker(root));
+  if (fs::path path = root / trainStateName; isThere(path)) {
+    MBC_ASSIGN(TrainState state, readTrainState(path));
+    std::string name = fmt::format("iter_{:07d}", state.step);
+    // Bridge writes both trackers; a folder that Megatron-LM wrote later is
+    // named by the other one only.
+    if (isThere(root / name) || named.empty())
+      return name;
+  }
+  return named;
 }
 
 /// Tensors that are one tensor cut along its first dimension.
@@ -451,26 +460,69 @@ Expected<PickleValue> TorchDistCheckpoint::readCommon() const {
   return value;
 }
 
+namespace {
+
+/// Whether every entry states a checksum; an error when one is wrong.
+Expected<bool> verifyRecord(const File &file, const DcpSlice &slice) {
+  MBC_ASSIGN(ZipArchive zip,
+             ZipArchive::open(file, slice.offset, slice.length));
+  bool complete = true;
+  for (const ZipArchive::Entry &entry : zip.entries()) {
+    MBC_ASSIGN(bool checked, zip.verify(entry));
+    complete &= checked;
+  }
+  return complete;
+}
+
+/// Whether an object is a torch.save record: it begins or ends as one. (Either
+/// will do, so that a damaged one is not taken for bare bytes.)
+Expected<bool> isRecord(const File &file, const DcpSlice &slice) {
+  constexpr std::string_view head = "PK\3\4", end = "PK\5\6";
+  constexpr uint64_t endBytes = 22;
+  if (slice.length < endBytes)
+    return false;
+  std::array<char, 4> first, last;
+  MBC_TRY(file.readAt(slice.offset, std::as_writable_bytes(std::span(first))));
+  MBC_TRY(file.readAt(slice.offset + slice.length - endBytes,
+                      std::as_writable_bytes(std::span(last))));
+  return std::ranges::equal(first, head) || std::ranges::equal(last, end);
+}
+
+} // namespace
+
 Expected<size_t> TorchDistCheckpoint::verifyCrc(unsigned threads) const {
   std::atomic<size_t> without = 0;
   auto verifyOne = [&](const File &file, const Visit &visit) -> Status {
-    MBC_ASSIGN(ZipArchive zip,
-               ZipArchive::open(file, visit.slice.offset, visit.slice.length));
-    bool complete = true;
-    for (const ZipArchive::Entry &entry : zip.entries()) {
-      auto checked = zip.verify(entry);
-      if (!checked)
-        return inputError(
-            fmt::format("{} (tensor {}, chunk at {})", checked.error().message,
-                        quote(infos[visit.tensor].name),
-                        shapeText(metadata.boxes(metadata.tensors[visit.tensor])
-                                      .offsets(visit.chunk))));
-      complete &= *checked;
-    }
-    without += !complete;
+    auto complete = verifyRecord(file, visit.slice);
+    if (!complete)
+      return Failure(Error{
+          complete.error().kind,
+          fmt::format("{} (tensor {}, chunk at {})", complete.error().message,
+                      quote(infos[visit.tensor].name),
+                      shapeText(metadata.boxes(metadata.tensors[visit.tensor])
+                                    .offsets(visit.chunk)))});
+    without += !*complete;
     return {};
   };
   MBC_TRY(visitRecords(visitOrder(metadata), paths,
                        threads ? threads : defaultThreads(), 1, verifyOne));
+  // Many objects may share one record.
+  std::set<std::tuple<uint32_t, uint64_t, uint64_t>> seen;
+  for (const DcpMetadata::Blob &blob : metadata.blobs) {
+    const DcpSlice &slice = blob.slice;
+    if (!seen.emplace(slice.file, slice.offset, slice.length).second)
+      continue;
+    MBC_ASSIGN(File file, File::openRead(paths[slice.file]));
+    MBC_ASSIGN(bool record, isRecord(file, slice));
+    if (!record)
+      continue;
+    auto complete = verifyRecord(file, slice);
+    if (!complete)
+      return Failure(
+          Error{complete.error().kind,
+                fmt::format("{} (object {})", complete.error().message,
+                            quote(blob.name))});
+    without += !*complete;
+  }
   return without.load();
 }

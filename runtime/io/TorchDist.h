@@ -69,8 +69,9 @@ public:
   /// A blob that was saved as torch.save([object]).
   Expected<PickleValue> readBlob(const DcpMetadata::Blob &blob) const;
 
-  /// Compares the CRC-32 of every entry of every record of kept tensors.
-  /// Returns the number of records that state none (torch can leave it out).
+  /// Compares the CRC-32 of every entry of every record of kept tensors and of
+  /// every object that is one (Megatron stores some as bare bytes). Returns the
+  /// number of records that state none (torch can leave it out).
   Expected<size_t> verifyCrc(unsigned threads = 0) const;
 
 private:

@@ -21,7 +21,8 @@ constexpr uint64_t localSize = 30, centralSize = 46, endSize = 22,
 constexpr uint64_t max16 = 0xffff, max32 = 0xffffffff;
 
 /// Sizes in a descriptor; names in UTF-8: the flags that torch sets.
-constexpr uint16_t flagEncrypted = 1, flagDescriptor = 8, flagUtf8 = 0x800;
+// Encrypted, patched data, strong encryption, masked headers.
+constexpr uint16_t flagEncrypted = 0x2061, flagDescriptor = 8, flagUtf8 = 0x800;
 
 uint64_t little(std::string_view bytes, uint64_t at, unsigned width) {
   uint64_t value = 0;

@@ -118,6 +118,10 @@ class Bench:
 class OddBench(Bench):
     def check(self):
         case, source = self.case, self.case.source[0]
+        for folder, _, names in os.walk(self.work):
+            # As another writer would have made it: nothing that says how an import left it.
+            if case.megatron and os.path.basename(folder) == "mbc" and "manifest.json" in names:
+                os.remove(os.path.join(folder, "manifest.json"))
         before = contents(self.work)
         megatron, back = self.case.target, "out/back/" if case.target.endswith("/") else "out/back"
         steps = [["verify", megatron], ["export", megatron, "-o", back, *case.export]]

@@ -33,5 +33,5 @@ wmap.plan @P layers 1 tp 1 pp 1 {
 // W05
 wmap.plan @P layers 1 tp 1 pp 1 {
   // expected-error@+1 {{expected 1 loop strides on each side}}
-  wmap.copy "norm" loops [["l", 0, 1, 1]] box ["hidden"] [4] hf <"norm"> [4] "BF16" at 0 strides [1] [] mcore <"norm"> [4] "BF16" at 0 strides [1] [0]
+  wmap.copy "norm" loops [["l", "decoder", 0, 1, 1]] box ["hidden"] [4] hf <"norm"> [4] "BF16" at 0 strides [1] [] mcore <"norm"> [4] "BF16" at 0 strides [1] [0]
 }

@@ -23,8 +23,8 @@ wmap.mapping of "M" {
 
 // CHECK-LABEL: wmap.plan @P layers 2 indexed tp 1 pp 1
 wmap.plan @P layers 2 indexed tp 1 pp 1 {
-  // CHECK: wmap.copy "norm" loops {{\[\[}}"l", 0, 2, 1]] box ["hidden"] [4]
-  wmap.copy "norm" loops [["l", 0, 2, 1]] box ["hidden"] [4]
+  // CHECK: wmap.copy "norm" loops {{\[\[}}"l", "decoder", 0, 2, 1]] box ["hidden"] [4]
+  wmap.copy "norm" loops [["l", "decoder", 0, 2, 1]] box ["hidden"] [4]
     hf <"layers.", @l, ".norm"> [4] "BF16" at 0 strides [1] [0]
     mcore <"decoder.layers.norm"> [2, 4] "BF16" padded at 0 strides [1] [4]
   // CHECK: wmap.tie "head" of "embed" "BF16" [3, 4]
@@ -32,5 +32,5 @@ wmap.plan @P layers 2 indexed tp 1 pp 1 {
   // CHECK: wmap.extra_tensor "inv_freq" "F32" [32]
   wmap.extra_tensor "inv_freq" "F32" [32]
   // CHECK: wmap.object <"norm._extra_state/shard_", @l, "_2"> loops
-  wmap.object <"norm._extra_state/shard_", @l, "_2"> loops [["l", 0, 2, 1]]
+  wmap.object <"norm._extra_state/shard_", @l, "_2"> loops [["l", "decoder", 0, 2, 1]]
 }

@@ -175,6 +175,37 @@ TEST(StagedDirectory, NeverFollowsLinksWhenItRemoves) {
   EXPECT_EQ(readText(folder / "precious" / "config.json"), "old");
 }
 
+TEST(StagedDirectory, RemovesWhatAKilledRunLeft) {
+  TempFolder temp;
+  fs::path left;
+  {
+    // A live run's folder, which is locked, gives the name.
+    auto live = StagedDirectory::create(temp / "out", false);
+    ASSERT_TRUE(live);
+    auto second = StagedDirectory::create(temp / "out", false);
+    ASSERT_TRUE(second);
+    EXPECT_TRUE(fs::exists(live->path()));
+    ASSERT_EQ(second->notes().size(), 1u);
+    EXPECT_NE(second->notes()[0].find("belongs to another run"),
+              std::string::npos);
+    left = live->path();
+  }
+  // Nobody holds this one; the others are of another host, and a former target.
+  fs::create_directory(left);
+  std::string name = left.filename().string();
+  size_t host = name.find("mbc-") + 4;
+  fs::path other = temp / (name.substr(0, host) + "00000000-1-00000000"),
+           old = temp / (name.substr(0, host) + "old-1-00000000");
+  fs::create_directory(other);
+  fs::create_directory(old);
+  auto staged = StagedDirectory::create(temp / "out", false);
+  ASSERT_TRUE(staged);
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_TRUE(fs::exists(other));
+  EXPECT_TRUE(fs::exists(old));
+  EXPECT_EQ(staged->notes().size(), 3u);
+}
+
 TEST(StagedDirectory, RemoveAllLeavesNothingAndLetsNothingBeMade) {
   TempFolder folder;
   makeOld(folder / "old");

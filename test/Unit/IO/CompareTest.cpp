@@ -194,14 +194,15 @@ plan::PlanT makePlan() {
 
 TEST(CompareTest, LogicalIndex) {
   plan::PlanT plan = makePlan();
-  EXPECT_EQ(logicalIndex(plan, "layers.1.q", 60 + 2 * 20 + 3 * 5 + 4),
+  PlanPlaces places(plan);
+  EXPECT_EQ(logicalIndex(places, "layers.1.q", 60 + 2 * 20 + 3 * 5 + 4),
             "decoder.attn.qkv (l = 1): kv_heads 1, group 2, head_dim 3, "
             "hidden 4");
-  EXPECT_EQ(logicalIndex(plan, "again", 0),
+  EXPECT_EQ(logicalIndex(places, "again", 0),
             "decoder.attn.qkv (l = 1): kv_heads 0, group 0, head_dim 0, "
             "hidden 0");
-  EXPECT_EQ(logicalIndex(plan, "layers.2.q", 0), "");
-  EXPECT_EQ(logicalIndex(plan, "layers.0.k", 0), "");
+  EXPECT_EQ(logicalIndex(places, "layers.2.q", 0), "");
+  EXPECT_EQ(logicalIndex(places, "layers.0.k", 0), "");
 }
 
 } // namespace

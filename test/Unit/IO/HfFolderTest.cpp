@@ -1,7 +1,6 @@
 #include "runtime/io/HfFolder.h"
 #include "test/Unit/IO/HfFixture.h"
 
-
 using namespace mbc;
 using namespace mbc::test;
 namespace fs = std::filesystem;

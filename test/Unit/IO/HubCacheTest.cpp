@@ -95,4 +95,12 @@ TEST_F(HubCacheTest, ADamagedRefLeadsNowhere) {
   EXPECT_FALSE(resolveModel("org/Some-Model.1").has_value());
 }
 
+TEST(HubCacheTest, ModelId) {
+  EXPECT_EQ(modelId("/c/models--org--a-name/snapshots/0123"), "org/a-name");
+  EXPECT_EQ(modelId("/c/models--org--a-name/snapshots/0123/"), "org/a-name");
+  EXPECT_EQ(modelId("/c/models--gpt2/snapshots/0123"), "gpt2");
+  EXPECT_EQ(modelId("./models/a/"), "models/a");
+  EXPECT_EQ(modelId("/models/a"), "/models/a");
+}
+
 } // namespace
