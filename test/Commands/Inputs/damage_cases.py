@@ -616,7 +616,7 @@ damaged("no end of the directory", QKV, lambda raw: same(raw, b"PK\x05\x06", b"X
 damaged("no data of this name", QKV, lambda raw: raw.__setitem__(slice(0, len(raw)), raw.replace(b"archive/data/0", b"archive/data/1")))
 damaged("no zip", QKV, lambda raw: raw.__setitem__(slice(0, len(raw)), bytes(len(raw))))
 damaged("a bit of the data", QKV, lambda raw: raw.__setitem__(dcp.payload(raw) + 5, raw[dcp.payload(raw) + 5] ^ 1), "CRC|checksum",
-        run="verify export")
+        run="export")  # for verify it is a difference from the manifest: mutations.test
 damaged("a checksum", QKV, lambda raw: struct.pack_into("<I", raw, dcp.central(raw) + 16, 0xDEAD), "CRC|checksum", run="verify export")
 damaged("a pickle of rubbish", FINAL, lambda raw: raw.__setitem__(slice(dcp.payload(raw, b"archive/data.pkl"),
         dcp.payload(raw, b"archive/data.pkl") + 8), b"\xff" * 8))

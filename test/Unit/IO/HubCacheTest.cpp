@@ -95,7 +95,7 @@ TEST_F(HubCacheTest, ADamagedRefLeadsNowhere) {
   EXPECT_FALSE(resolveModel("org/Some-Model.1").has_value());
 }
 
-TEST(HubCacheTest, ModelId) {
+TEST_F(HubCacheTest, ModelId) {
   EXPECT_EQ(modelId("/c/models--org--a-name/snapshots/0123"), "org/a-name");
   EXPECT_EQ(modelId("/c/models--org--a-name/snapshots/0123/"), "org/a-name");
   EXPECT_EQ(modelId("/c/models--gpt2/snapshots/0123"), "gpt2");
