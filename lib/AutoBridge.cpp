@@ -28,8 +28,11 @@ Failure wrongKind(const fs::path &path, const char *what) {
 } // namespace
 
 OpenOptions AutoBridge::Impl::openOptions() const {
-  return {
-      {options.strictConfig, options.accept}, options.hfModel, options.threads};
+  OpenOptions open;
+  open.config = {options.strictConfig, options.accept};
+  open.hfModel = options.hfModel;
+  open.threads = options.threads;
+  return open;
 }
 
 Expected<std::shared_ptr<Checkpoint>> AutoBridge::Impl::open() {
@@ -38,6 +41,17 @@ Expected<std::shared_ptr<Checkpoint>> AutoBridge::Impl::open() {
     MBC_ASSIGN(opened, Checkpoint::open(library, source, openOptions()));
   }
   return opened;
+}
+
+Expected<std::shared_ptr<Checkpoint>>
+AutoBridge::Impl::openCast(std::optional<DType> cast) {
+  if (!cast)
+    return open();
+  OpenOptions open = openOptions();
+  open.cast = cast;
+  MBC_ASSIGN(std::shared_ptr<Checkpoint> checkpoint,
+             Checkpoint::open(library, source, open));
+  return checkpoint;
 }
 
 AutoBridge::AutoBridge(std::unique_ptr<Impl> impl) : impl(std::move(impl)) {}
@@ -126,6 +140,7 @@ AutoBridge::export_ckpt(const fs::path &hfPath,
     ConvertOptions convert = convertOptions(impl->options, impl->progress());
     convert.dtype = options.dtype;
     convert.maxShard = options.maxShard;
+    convert.fp8Block = options.fp8Block;
     convert.overwrite = options.overwrite;
     return exportCheckpoint(impl->library, impl->source, hfPath, convert);
   });

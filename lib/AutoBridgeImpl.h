@@ -24,6 +24,8 @@ struct AutoBridge::Impl {
     return Progress::detectMode(!options.showProgress);
   }
   Expected<VerifyReport> verifyAlone();
+  /// `open`, with the values of a folder cast; see OpenOptions::cast.
+  Expected<std::shared_ptr<Checkpoint>> openCast(std::optional<DType> cast);
   Expected<VerifyReport> verifyAgainst(Impl &other, VerifyScope scope);
 
 private:

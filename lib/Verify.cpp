@@ -6,6 +6,7 @@
 #include "runtime/core/Text.h"
 #include "runtime/io/Compare.h"
 #include "runtime/io/NumberText.h"
+#include "runtime/io/TensorViews.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -37,6 +38,51 @@ static uint64_t elementsOf(const TensorSet &set) {
     elements += static_cast<uint64_t>(info.elements());
   return elements;
 }
+
+/// What is compared of two proved sides: the tensors as they are stored, or,
+/// where only one of them stores FP8 or has been cast, what Megatron makes of
+/// them.
+class ComparedTensors {
+public:
+  ComparedTensors(const Checkpoint &a, const Checkpoint &b) : a(a), b(b) {
+    byValue = isFp8(a) != isFp8(b) || castOf(a) != castOf(b);
+    if (!byValue)
+      return;
+    hideScales(a, b, onlyA);
+    hideScales(b, a, onlyB);
+  }
+  const TensorSet &setA() const { return onlyA ? *onlyA : tensorsOf(a); }
+  const TensorSet &setB() const { return onlyB ? *onlyB : tensorsOf(b); }
+
+  /// Stored as FP8 with block scales.
+  static bool isFp8(const Checkpoint &side) {
+    return side.hfFolder() && !side.scaled().empty();
+  }
+  /// The type that an import cast this side to.
+  static std::optional<DType> castOf(const Checkpoint &side) {
+    return side.record() ? side.record()->cast() : std::nullopt;
+  }
+
+private:
+  const TensorSet &tensorsOf(const Checkpoint &side) const {
+    return byValue ? side.values() : side.tensors();
+  }
+  /// Scales that the other side does not know.
+  void hideScales(const Checkpoint &side, const Checkpoint &other,
+                  std::unique_ptr<TensorSet> &shown) {
+    std::vector<ScaledName> unknown;
+    for (const ScaledName &item : side.scaled())
+      if (tensorsOf(other).find(item.scale) < 0)
+        unknown.push_back(item);
+    if (!unknown.empty())
+      shown = std::make_unique<SomeTensors>(
+          tensorsOf(side), withoutScales(tensorsOf(side), unknown));
+  }
+
+  const Checkpoint &a, &b;
+  bool byValue;
+  std::unique_ptr<TensorSet> onlyA, onlyB;
+};
 
 /// None: a Megatron checkpoint without a record of its source.
 static std::optional<FolderFiles> filesOf(const HfFolder *raw,
@@ -88,11 +134,35 @@ Expected<VerifyReport> AutoBridge::Impl::verifyAgainst(Impl &other,
   std::unique_ptr<HfFolder> raw[2];
   const TensorSet *sets[2];
   Impl *sides[2] = {this, &other};
-  for (int i = 0; i < 2; ++i) {
-    if (report.proved) {
-      MBC_ASSIGN(proved[i], sides[i]->open());
-      sets[i] = &proved[i]->tensors();
-    } else {
+  std::optional<ComparedTensors> compared;
+  if (report.proved) {
+    // Megatron first: a folder is compared with what the import of the other
+    // side made of it.
+    std::optional<DType> cast;
+    for (bool folders : {false, true})
+      for (int i = 0; i < 2; ++i)
+        if (folders == (sides[i]->kind == CheckpointKind::HuggingFace)) {
+          MBC_ASSIGN(proved[i],
+                     sides[i]->openCast(folders ? cast : std::nullopt));
+          if (!folders && !cast)
+            cast = ComparedTensors::castOf(*proved[i]);
+        }
+    compared.emplace(*proved[0], *proved[1]);
+    sets[0] = &compared->setA();
+    sets[1] = &compared->setB();
+    if (ComparedTensors::isFp8(*proved[0]) !=
+        ComparedTensors::isFp8(*proved[1]))
+      report.notes.push_back("FP8 is compared as element times block scale, "
+                             "rounded to the type that Megatron holds");
+    if (cast && sides[0]->kind != sides[1]->kind)
+      report.notes.push_back(fmt::format("compared after the cast to {} that "
+                                         "the import made",
+                                         safetensorsName(*cast)));
+  } else {
+    report.notes.push_back("the architecture is not declared: tensors are "
+                           "compared by name, and nothing is proved about the "
+                           "model");
+    for (int i = 0; i < 2; ++i) {
       MBC_ASSIGN(raw[i], HfFolder::open(sides[i]->source));
       sets[i] = raw[i].get();
     }

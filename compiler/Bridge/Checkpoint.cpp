@@ -2,6 +2,7 @@
 #include "compiler/Bridge/Checkpoint.h"
 
 #include "runtime/io/CopyPlan.h"
+#include "runtime/io/TensorViews.h"
 
 #include <fmt/format.h>
 #include <unordered_set>
@@ -42,6 +43,10 @@ const TensorSet &Checkpoint::tensors() const {
   if (type == CheckpointKind::HuggingFace)
     return *hf;
   return *mapped;
+}
+
+const TensorSet &Checkpoint::values() const {
+  return cast ? *cast : dequantized ? *dequantized : tensors();
 }
 
 /// Keys of a training run that hold no weights.
@@ -113,6 +118,7 @@ Status Checkpoint::openTorchDist(const ModelLibrary &library,
         Error{set.error().kind,
               fmt::format("{}: {}", directory.string(), set.error().message)});
   mapped = std::move(*set);
+  scaledList = scaledNames(copyPlan);
   return {};
 }
 
@@ -134,6 +140,11 @@ void Checkpoint::useStoredTypes() {
     if (common)
       copy->hf_dtype = static_cast<plan::DType>(*common);
   }
+  // A stored copy has the type of what it is a copy of.
+  for (const auto &tie : copyPlan.ties)
+    for (const auto &copy : copyPlan.copies)
+      if (copy->loops.empty() && spell(*copy->hf, {}) == tie->original)
+        tie->dtype = copy->hf_dtype;
 }
 
 Expected<std::unique_ptr<Checkpoint>>
@@ -152,8 +163,21 @@ Checkpoint::open(const ModelLibrary &library, const fs::path &path,
                            : options.hfModel / "config.json";
   MBC_ASSIGN(checkpoint->provedModel,
              ProvedModel::create(library, checkpoint->config, options.config));
+  PlacementOptions placement;
+  placement.dtype = options.cast;
   MBC_ASSIGN(checkpoint->copyPlan,
-             checkpoint->provedModel->plan(checkpoint->hf.get(), {}));
+             checkpoint->provedModel->plan(checkpoint->hf.get(), placement));
+  checkpoint->scaledList = scaledNames(checkpoint->copyPlan);
+  if (!checkpoint->scaledList.empty()) {
+    MBC_ASSIGN(
+        checkpoint->dequantized,
+        ScaledTensors::dequantized(*checkpoint->hf, checkpoint->scaledList));
+  }
+  if (options.cast) {
+    const TensorSet &values = checkpoint->values();
+    checkpoint->cast = std::make_unique<CastTensors>(
+        values, plannedTypes(values, checkpoint->copyPlan));
+  }
   return checkpoint;
 }
 

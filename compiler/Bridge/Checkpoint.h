@@ -6,6 +6,7 @@
 #include "compiler/Bridge/SourceRecord.h"
 #include "runtime/io/HfFolder.h"
 #include "runtime/io/MappedTensors.h"
+#include "runtime/io/ScaledTensors.h"
 #include "runtime/io/TorchDist.h"
 
 namespace mbc {
@@ -19,6 +20,8 @@ struct OpenOptions {
   ConfigOptions config;
   /// Folder whose config.json stands in for one that the checkpoint lacks.
   std::filesystem::path hfModel;
+  /// The type of a cast that `values` of a Hugging Face folder makes as well.
+  std::optional<DType> cast;
   unsigned threads = 0;
 };
 
@@ -36,7 +39,13 @@ public:
   const std::filesystem::path &configPath() const { return config; }
 
   /// The Hugging Face tensors that the checkpoint holds, whichever its format.
+  /// Of a folder as they are stored, of a Megatron checkpoint as values, with
+  /// the recorded block scales of what was FP8 in the source.
   const TensorSet &tensors() const;
+  /// The same as Megatron holds them: FP8 as values, after OpenOptions::cast.
+  const TensorSet &values() const;
+  /// FP8 tensors of the folder, or of the record.
+  const std::vector<ScaledName> &scaled() const { return scaledList; }
   ProvedModel &proved() { return *provedModel; }
   const plan::PlanT &plan() const { return copyPlan; }
 
@@ -60,6 +69,9 @@ private:
   std::unique_ptr<TorchDistCheckpoint> megatron;
   std::unique_ptr<SourceRecord> source;
   std::unique_ptr<MappedTensors> mapped;
+  std::vector<ScaledName> scaledList;
+  /// Presents `hf`; null where there is nothing to do.
+  std::unique_ptr<TensorSet> dequantized, cast;
 };
 
 } // namespace mbc

@@ -12,7 +12,9 @@ struct ConvertOptions {
   wmap::ParallelSizes sizes;  ///< import: recorded, and set the chunks
   std::optional<DType> dtype; ///< store in this type
   std::optional<uint64_t>
-      maxShard;                  ///< export: bytes a file; none: as the source
+      maxShard; ///< export: bytes a file; none: as the source
+  std::optional<int64_t>
+      fp8Block; ///< export: store FP8 with new scales of blocks of this size
   std::filesystem::path hfModel; ///< export: config.json and side files
   bool sha256 = false;           ///< import: SHA-256 of files too
   bool overwrite = false;

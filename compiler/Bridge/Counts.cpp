@@ -2,6 +2,7 @@
 #include "compiler/Bridge/Counts.h"
 
 #include "compiler/Transforms/WMapGeometry.h"
+#include "compiler/Transforms/WMapScales.h"
 #include "dialects/NN/Expr.h"
 
 #include "llvm/ADT/DenseSet.h"
@@ -39,29 +40,18 @@ void ImpliedFamily::forEachName(
 
 namespace {
 
-/// The block scales of a mapping under one configuration.
-struct Scales {
-  std::string suffix;
-  llvm::SmallVector<int64_t> blocks; ///< empty: no scales
-
-  /// Blocks cut the last dimensions of a tensor.
-  std::vector<int64_t> shapeOf(ArrayRef<int64_t> shape) const {
-    std::vector<int64_t> result(shape.begin(), shape.end());
-    for (size_t i = 0; i < blocks.size() && i < shape.size(); ++i) {
-      int64_t &size = result[shape.size() - 1 - i];
-      size = llvm::divideCeil(size, blocks[blocks.size() - 1 - i]);
-    }
-    return result;
-  }
-};
-
 class Counter {
 public:
   Counter(nn::ModelOp model, MappingOp mapping)
       : model(model), mapping(mapping) {}
 
   Expected<ImpliedTensors> count() {
-    MBC_TRY(readScales());
+    std::string why;
+    auto clause = Scales::of(model, mapping, why);
+    if (!clause)
+      return inputError(
+          fmt::format("mapping '{}': {}", mapping.getModel().str(), why));
+    scales = std::move(*clause);
     for (nn::LogicalParameter &parameter : nn::collectParameters(model))
       if (auto dtype = parameter.op.getDtype())
         pinned[parameter.path] = *dtype == "f32"    ? DType::F32
@@ -76,38 +66,6 @@ public:
   }
 
 private:
-  Expected<Attribute> valueOf(Attribute expr) {
-    auto symbol = [&](StringRef name) { return configValue(model, name); };
-    auto field = [](Attribute) { return Attribute(); };
-    std::string why;
-    Attribute value = nn::evaluate(expr, {symbol, field, nullptr}, why);
-    if (!value)
-      return inputError(
-          fmt::format("mapping '{}': {}", mapping.getModel().str(), why));
-    return value;
-  }
-
-  Status readScales() {
-    for (ScaleOp scale : mapping.getOps<ScaleOp>()) {
-      MBC_ASSIGN(Attribute condition, valueOf(scale.getCondition()));
-      auto flag = dyn_cast<BoolAttr>(condition);
-      if (!flag || !flag.getValue())
-        continue;
-      MBC_ASSIGN(Attribute blocks, valueOf(scale.getBlocks()));
-      scales.suffix = scale.getSuffix().str();
-      if (auto list = dyn_cast<ArrayAttr>(blocks))
-        for (Attribute size : list)
-          if (auto number = nn::asInt(size); number && *number > 0)
-            scales.blocks.push_back(*number);
-      if (scales.blocks.empty())
-        return inputError(
-            fmt::format("mapping '{}': block sizes are {}, expected a list of "
-                        "positive integers",
-                        mapping.getModel().str(), nn::exprText(blocks)));
-    }
-    return {};
-  }
-
   Status addEntry(EntryOp entry) {
     auto alternative = cast<AlternativeAttr>(entry.getHf()[0]);
     auto type = cast<nn::TensorType>(*entry.getType());
@@ -137,7 +95,7 @@ private:
               .str();
       family.part = stored.getPart().str();
       family.shape.assign(layout->shape.begin(), layout->shape.end());
-      if (stored.getScaled() && !scales.blocks.empty()) {
+      if (stored.getScaled() && scales.stored()) {
         family.scaleShape = scales.shapeOf(family.shape);
         family.scaleSuffix = scales.suffix;
       }

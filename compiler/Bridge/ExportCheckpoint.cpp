@@ -1,8 +1,8 @@
 //===- ExportCheckpoint.cpp - Megatron -> Hugging Face --------------------===//
 #include "compiler/Bridge/Convert.h"
+#include "compiler/Bridge/ExportTensors.h"
 #include "runtime/core/File.h"
 #include "runtime/core/FileStamps.h"
-#include "runtime/core/Json.h"
 #include "runtime/core/Parallel.h"
 
 #include <algorithm>
@@ -13,9 +13,10 @@ namespace fs = std::filesystem;
 
 namespace mbc {
 
-/// Copies the side files; config.json says the type that is now stored.
+/// Copies the side files; config.json says what is now stored.
 static Status writeSideFiles(const Checkpoint &checkpoint,
-                             const fs::path &target, std::optional<DType> dtype,
+                             const ExportTensors &source,
+                             const fs::path &target,
                              const ConvertOptions &options) {
   fs::path from = checkpoint.configPath().parent_path();
   std::vector<std::string> names;
@@ -36,12 +37,9 @@ static Status writeSideFiles(const Checkpoint &checkpoint,
   for (const std::string &name : names) {
     MBC_ASSIGN(std::string bytes,
                readWholeFile(from / name, uint64_t(1) << 30));
-    if (name == "config.json" && dtype) {
-      MBC_ASSIGN(Json config, Json::parse(bytes, (from / name).string()));
-      for (const char *key : {"torch_dtype", "dtype"})
-        if (config.find(key))
-          config.set(key, std::string(torchName(*dtype)));
-      bytes = config.dump() + "\n";
+    if (name == "config.json") {
+      MBC_ASSIGN(bytes,
+                 source.configText(std::move(bytes), (from / name).string()));
     }
     MBC_TRY(writeWholeFile(target / name, bytes));
   }
@@ -76,29 +74,28 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
              StagedDirectory::create(target, options.overwrite, sources));
   MBC_ASSIGN(fs::path iteration, findTorchDistFolder(megatron));
   FileStamps stamps(iteration, /*deep=*/true);
-  OpenOptions open{options.config, options.hfModel, options.threads};
+  OpenOptions open;
+  open.config = options.config;
+  open.hfModel = options.hfModel;
+  open.threads = options.threads;
   MBC_ASSIGN(std::unique_ptr<Checkpoint> checkpoint,
              Checkpoint::open(library, megatron, open));
   const SourceRecord *record = checkpoint->record();
 
-  // Another type is asked for: the same plan, presented in that type.
-  const TensorSet *tensors = &checkpoint->tensors();
-  std::unique_ptr<MappedTensors> cast;
-  if (options.dtype) {
-    MBC_ASSIGN(cast, MappedTensors::create(
-                         checkpoint->plan(), PlanSide::HuggingFace,
-                         *checkpoint->torchDist(),
-                         record ? record->extras() : nullptr, options.dtype));
-    tensors = cast.get();
-  }
+  MBC_ASSIGN(std::unique_ptr<ExportTensors> source,
+             ExportTensors::create(*checkpoint, options, staged.path()));
+  const TensorSet *tensors = &source->tensors();
 
   HfWriteOptions write;
-  bool sameTypes = !options.dtype && record && !record->cast();
   if (options.maxShard)
     write.maxShardBytes = *options.maxShard;
   else if (record)
     write.layout = record->layout();
-  if (sameTypes && !options.maxShard)
+  for (HfShardLayout &shard : write.layout)
+    std::erase_if(shard.tensors, [&](const std::string &name) {
+      return tensors->find(name) < 0; // scales, where values are written
+    });
+  if (source->keepsTypes() && !options.maxShard)
     write.rawIndex = record->rawIndex();
   else
     for (HfShardLayout &shard : write.layout)
@@ -112,28 +109,18 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
   report.target = target;
   report.tensors = tensors->tensors().size();
   report.indexedLayers = checkpoint->plan().indexed_layers;
-  for (const TensorInfo &info : tensors->tensors()) {
-    report.parameters += info.elements();
+  report.parameters = source->parameters();
+  for (const TensorInfo &info : tensors->tensors())
     report.bytes += info.bytes();
-  }
-  for (const auto &tie : checkpoint->plan().ties) {
-    int64_t elements = 1;
-    for (int64_t size : tie->shape)
-      elements *= size;
-    report.parameters -= elements;
-  }
 
-  MBC_TRY(writeSideFiles(*checkpoint, staged.path(),
-                         options.dtype ? options.dtype
-                         : record      ? record->cast()
-                                       : std::nullopt,
-                         options));
+  MBC_TRY(writeSideFiles(*checkpoint, *source, staged.path(), options));
   Progress progress("exporting", report.bytes, options.progress);
   std::vector<size_t> order = exportOrder(*tensors, record);
   MBC_ASSIGN(
       HfWriteResult written,
       writeHfWeights(*tensors, order, write, staged.path(), progress,
                      options.threads ? options.threads : defaultThreads()));
+  MBC_TRY(source->finish());
   // What was read is what was stored, or nothing is written.
   MBC_ASSIGN(size_t without,
              checkpoint->torchDist()->verifyCrc(options.threads));
@@ -144,6 +131,7 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
   MBC_TRY(staged.commit());
   progress.finish();
   report.notes = staged.notes();
+  std::ranges::copy(source->notes(), std::back_inserter(report.notes));
   std::ranges::move(written.notes, std::back_inserter(report.notes));
   report.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start)

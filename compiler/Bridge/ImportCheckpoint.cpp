@@ -6,8 +6,11 @@
 #include "runtime/core/File.h"
 #include "runtime/core/FileStamps.h"
 #include "runtime/core/Parallel.h"
+#include "runtime/io/CastRange.h"
 #include "runtime/io/CopyPlan.h"
 #include "runtime/io/HubCache.h"
+#include "runtime/io/ScaledTensors.h"
+#include "runtime/io/TensorViews.h"
 #include "runtime/io/TrainState.h"
 
 #include <chrono>
@@ -69,21 +72,46 @@ static DType paramsDType(const TensorSet &set) {
   return most;
 }
 
-/// The folder's tensors in the types in which an export would give them: after
-/// a cast, those of the checkpoint.
-static CastTensors exportedTensors(const HfFolder &folder,
-                                   const plan::PlanT &plan, bool cast) {
+/// The types in which the source has its values, before any rounding.
+static std::vector<DType> productTypes(const TensorSet &values,
+                                       const std::vector<ScaledName> &scaled) {
   std::vector<DType> dtypes;
-  for (const TensorInfo &info : folder.tensors())
+  for (const TensorInfo &info : values.tensors())
     dtypes.push_back(info.dtype);
-  if (cast)
-    for (const auto &copy : plan.copies)
-      (void)forEachIndex(copy->loops, [&](std::span<const uint32_t> indices) {
-        dtypes[folder.find(spell(*copy->hf, indices))] =
-            static_cast<DType>(copy->mcore_dtype);
-        return Status();
-      });
-  return CastTensors(folder, dtypes);
+  for (const ScaledName &item : scaled)
+    dtypes[values.find(item.name)] = DType::F32;
+  return dtypes;
+}
+
+/// Says what became of FP8 weights; names those whose bytes are lost.
+static Status fp8Notes(const ScaledTensors &values,
+                       const std::vector<ScaledName> &scaled, bool cast,
+                       unsigned threads, std::vector<std::string> &notes) {
+  std::set<std::string_view> types;
+  for (const ScaledName &item : scaled)
+    types.insert(safetensorsName(item.value));
+  std::string spelled;
+  for (std::string_view type : types)
+    spelled += (spelled.empty() ? "" : " or ") + std::string(type);
+  std::string text = fmt::format(
+      "{} FP8 tensors are stored as {}: element times scale of its block in "
+      "F32, rounded once",
+      scaled.size(), spelled);
+  if (cast) {
+    notes.push_back(text + "; export gives them in that type");
+    return {};
+  }
+  MBC_ASSIGN(auto lost, findUnrestorable(values, threads));
+  notes.push_back(
+      text + (lost.empty() ? "; export restores every byte of them, as proved"
+                           : "; export restores the others"));
+  for (const ScaledTensors::Lost &item : lost)
+    notes.push_back(fmt::format(
+        "'{}': {} elements vanish under their block scales, which are zero, "
+        "too small or too large; export gives FP8 of the same values, but not "
+        "the same bytes",
+        item.name, item.elements));
+  return {};
 }
 
 /// Says which parameters are not stored in the type one would expect.
@@ -95,7 +123,7 @@ static void typeNotes(const plan::PlanT &plan, std::optional<DType> asked,
     if (asked && stored != *asked)
       kept.insert(fmt::format("'{}' stays {}: the model pins it", copy->path,
                               safetensorsName(stored)));
-    if (!asked && copy->hf_dtype != copy->mcore_dtype)
+    if (!asked && copy->hf_block.empty() && copy->hf_dtype != copy->mcore_dtype)
       widened.insert(fmt::format(
           "'{}' is stored as {}, which holds all of its parts exactly; export "
           "narrows them again",
@@ -163,8 +191,11 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   MBC_ASSIGN(plan::PlanT plan, proved->plan(folder.get(), placement));
   MBC_TRY(checkTies(plan, *folder));
 
+  std::vector<ScaledName> scaled = scaledNames(plan);
+  MBC_ASSIGN(std::unique_ptr<ScaledTensors> values,
+             ScaledTensors::dequantized(*folder, scaled));
   MBC_ASSIGN(std::unique_ptr<MappedTensors> mapped,
-             MappedTensors::create(plan, PlanSide::Megatron, *folder));
+             MappedTensors::create(plan, PlanSide::Megatron, *values));
   MBC_ASSIGN(TorchDistSpec spec, chunkPlan(plan, *mapped, options.sizes.vpp));
   MegatronConfigInputs inputs;
   inputs.sizes = options.sizes;
@@ -184,6 +215,9 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   report.notes.insert(report.notes.end(), folder->notes().begin(),
                       folder->notes().end());
   typeNotes(plan, options.dtype, report.notes);
+  bool cast = options.dtype.has_value();
+  if (!scaled.empty())
+    MBC_TRY(fp8Notes(*values, scaled, cast, options.threads, report.notes));
   for (std::string &note : configLeftOut(*proved))
     report.notes.push_back(std::move(note));
   for (const TensorInfo &info : mapped->tensors()) {
@@ -199,9 +233,25 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   std::vector<size_t> extras;
   for (const auto &extra : plan.extras)
     extras.push_back(folder->find(extra->name));
+  if (!cast)
+    for (const ScaledName &item : scaled)
+      extras.push_back(folder->find(item.scale));
   MBC_TRY(SourceRecord::write(*folder, iteration, options.dtype, extras));
-  CastTensors exported =
-      exportedTensors(*folder, plan, options.dtype.has_value());
+  // What an export would give: after a cast, the checkpoint's types.
+  std::vector<DType> types;
+  for (const TensorInfo &info : values->tensors())
+    types.push_back(info.dtype);
+  if (cast) {
+    types = plannedTypes(*values, plan);
+    // FP8 is a product in F32 before it is rounded to the type asked for.
+    CastTensors products(*values, productTypes(*values, scaled));
+    MBC_ASSIGN(auto overflow, findOverflow(products, types, options.threads));
+    MBC_TRY(refuseOverflow(overflow));
+  }
+  CastTensors typed(*values, types);
+  std::vector<size_t> kept =
+      withoutScales(typed, cast ? scaled : std::vector<ScaledName>());
+  SomeTensors exported(typed, kept);
   Progress digesting("digesting", 0, options.progress);
   MBC_ASSIGN(Manifest manifest,
              Manifest::make(*folder, exported, options.sha256, options.threads,

@@ -20,6 +20,8 @@ namespace mbc {
 /// stored but the weights (`*.distcp`, whose records have checksums of their
 /// own, and whose tensors are digested). The last line is the digest of what is
 /// before it, so that no byte of the manifest can change unseen.
+/// FP8 weights are digested as the values that Megatron holds, beside the bytes
+/// of their block scales.
 class Manifest {
 public:
   struct FileDigest {

@@ -4,6 +4,7 @@
 #include "runtime/core/File.h"
 #include "runtime/core/Json.h"
 #include "runtime/core/Text.h"
+#include "runtime/io/TensorViews.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -14,48 +15,6 @@ namespace fs = std::filesystem;
 namespace mbc {
 
 namespace {
-
-/// A folder's weights cut down to some of its tensors, for the extras file.
-class SomeTensors final : public TensorSet {
-public:
-  SomeTensors(const TensorSet &set, std::span<const size_t> indices)
-      : set(set), indices(indices.begin(), indices.end()) {
-    for (size_t index : indices)
-      infos.push_back(set.tensors()[index]);
-    paths = set.files();
-    indexNames();
-  }
-  void locate(size_t index, int64_t begin, int64_t count, int64_t dest,
-              std::vector<Extent> &out) const override {
-    set.locate(indices[index], begin, count, dest, out);
-  }
-
-private:
-  const TensorSet &set;
-  std::vector<size_t> indices;
-};
-
-/// The extras of a record, as one file's tensors.
-class ExtrasFile final : public TensorSet {
-public:
-  ExtrasFile(const fs::path &path, const SafetensorsHeader &header) {
-    paths.push_back(path.string());
-    for (const SafetensorsEntry &entry : header.tensors) {
-      infos.push_back(entry.info);
-      offsets.push_back(header.dataStart() + entry.begin);
-    }
-    indexNames();
-  }
-  void locate(size_t index, int64_t begin, int64_t count, int64_t dest,
-              std::vector<Extent> &out) const override {
-    DType dtype = infos[index].dtype;
-    out.push_back(
-        {0, offsets[index] + bytesOf(dtype, begin), count, dest, dtype});
-  }
-
-private:
-  std::vector<uint64_t> offsets;
-};
 
 constexpr int64_t kRecordVersion = 1;
 constexpr const char *kExtrasFile = "extras.safetensors";
@@ -243,7 +202,14 @@ SourceRecord::open(const fs::path &iterationFolder) {
     MBC_TRY(checkIsFile(root / kExtrasFile));
     MBC_ASSIGN(SafetensorsHeader header,
                readSafetensorsHeader(root / kExtrasFile));
-    record->extraSet = std::make_unique<ExtrasFile>(root / kExtrasFile, header);
+    std::vector<TensorInfo> infos;
+    std::vector<uint64_t> offsets;
+    for (const SafetensorsEntry &entry : header.tensors) {
+      infos.push_back(entry.info);
+      offsets.push_back(header.dataStart() + entry.begin);
+    }
+    record->extraSet = std::make_unique<FileTensors>(
+        root / kExtrasFile, std::move(infos), std::move(offsets));
   }
   return record;
 }

@@ -4,7 +4,8 @@
 //     source.json          version, shards in order, dtype of a cast
 //     headers/NAME.json    the exact header of each weight file
 //     files/               config.json, tokenizer and other side files
-//     extras.safetensors   tensors that only the Hugging Face side has
+//     extras.safetensors   tensors that only the Hugging Face side has: extras,
+//                          and the block scales of FP8 weights
 //
 // Loaders ignore the folder; export reads it, so that a folder comes back byte
 // for byte.

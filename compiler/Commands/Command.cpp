@@ -48,6 +48,15 @@ Status resolveInPlace(std::string &folder) {
   return {};
 }
 
+Expected<std::optional<uint64_t>> parseShardSize(const std::string &text) {
+  if (text.empty())
+    return std::nullopt;
+  auto size = parseByteSize(text);
+  if (!size)
+    return inputError("option '--max-shard-size': " + size.error().message);
+  return *size;
+}
+
 Expected<std::optional<DType>> parseDType(std::string_view option,
                                           std::string_view text) {
   if (text.empty())

@@ -108,10 +108,13 @@ void addInspect(CLI::App &root, CommandList &commands);
 void addModels(CLI::App &root, CommandList &commands);
 void addCheck(CLI::App &root, CommandList &commands);
 void addToy(CLI::App &root, CommandList &commands);
+void addNew(CLI::App &root, CommandList &commands);
 
 /// A number from `least` on; `option` names it in the error.
 Expected<uint64_t> parseCount(std::string_view option, std::string_view text,
                               uint64_t least, uint64_t most);
+/// The size of --max-shard-size; none when `text` is empty.
+Expected<std::optional<uint64_t>> parseShardSize(const std::string &text);
 /// Replaces a hub id by the folder of its snapshot in the local cache; other
 /// texts, paths and the empty one, stay.
 Status resolveInPlace(std::string &folder);

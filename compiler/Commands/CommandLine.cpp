@@ -158,6 +158,7 @@ static int run(int argc, char **argv, bool json) {
   addModels(app, commands);
   addCheck(app, commands);
   addToy(app, commands);
+  addNew(app, commands);
 
   std::vector<std::string> arguments(argv + 1, argv + argc);
   spellBridgeFlags(arguments);

@@ -1,14 +1,13 @@
 //===- Export.cpp - mbc export --------------------------------------------===//
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ConvertOutput.h"
-#include "runtime/core/Text.h"
 
 namespace mbc {
 
 namespace {
 
 struct ExportArguments {
-  std::string source, target, dtype, maxShard, hfModel;
+  std::string source, target, dtype, maxShard, fp8Block, hfModel;
   bool overwrite = false;
 };
 
@@ -16,11 +15,10 @@ Expected<Outcome> runExport(const ExportArguments &options,
                             const CommonOptions &common) {
   ExportOptions exported;
   MBC_ASSIGN(exported.dtype, parseDType("--dtype", options.dtype));
-  if (!options.maxShard.empty()) {
-    auto size = parseByteSize(options.maxShard);
-    if (!size)
-      return inputError("option '--max-shard-size': " + size.error().message);
-    exported.maxShard = *size;
+  MBC_ASSIGN(exported.maxShard, parseShardSize(options.maxShard));
+  if (!options.fp8Block.empty()) {
+    MBC_ASSIGN(exported.fp8Block,
+               parseCount("--fp8-block", options.fp8Block, 1, 1u << 20));
   }
   exported.overwrite = options.overwrite;
   BridgeOptions open = common.bridge();
@@ -50,8 +48,13 @@ void addExport(CLI::App &root, CommandList &commands) {
               "Cut the weights into files of at most SIZE, such as 5GB or "
               "512MiB (default: the source's files, else 5GB)")
       .option("--dtype", options->dtype, "DTYPE",
-              "Store weights as bfloat16, float16 or float32 (default: the "
-              "source's type, tensor by tensor)")
+              "Store weights as bfloat16, float16 or float32, but those that "
+              "the model pins; rounds to nearest even (default: the source's "
+              "type, tensor by tensor; FP8 weights in their original bytes)")
+      .option("--fp8-block", options->fp8Block, "N",
+              "Store what the declaration marks 'scaled' as FP8 E4M3 with an "
+              "F32 scale for each block of N x N (largest magnitude / 448), "
+              "and say so in config.json")
       .option("--hf-model", options->hfModel, "DIR",
               "Take config.json and the tokenizer from here, for a checkpoint "
               "without a record of its source")
@@ -62,6 +65,7 @@ void addExport(CLI::App &root, CommandList &commands) {
       .examples("  mbc export megatron -o hf\n"
                 "  mbc export megatron/iter_0000100 -o hf --max-shard-size "
                 "2GB\n"
+                "  mbc export trained -o hf --fp8-block 128\n"
                 "  mbc export run/checkpoints -o hf --hf-model Llama-3.1-8B");
   command.run = [options, &common = command.common] {
     return runExport(*options, common);

@@ -39,7 +39,9 @@ static float bell(uint64_t bits) {
 
 void fillRandom(const RandomTensor &tensor, uint64_t seed, float deviation,
                 int64_t begin, std::span<std::byte> out) {
-  uint64_t key = mix(seed ^ hashName(tensor.info.name));
+  uint64_t key =
+      mix(seed ^ hashName(tensor.original.empty() ? tensor.info.name
+                                                  : tensor.original));
   DType dtype = tensor.info.dtype;
   auto count = static_cast<int64_t>(out.size() / bytesOf(dtype, 1));
   if (dtype == DType::F8E4M3) {

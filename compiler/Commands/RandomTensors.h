@@ -22,6 +22,8 @@ enum class RandomKind {
 struct RandomTensor {
   TensorInfo info;
   RandomKind kind = RandomKind::Weight;
+  /// The tensor that this one is a copy of; empty: none.
+  std::string original = "";
 };
 
 /// Fills `out` with elements from `begin` on, as many as fit. Weights of type

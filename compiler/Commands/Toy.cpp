@@ -1,5 +1,7 @@
 //===- Toy.cpp - mbc toy --------------------------------------------------===//
 #include "compiler/Bridge/Counts.h"
+#include "compiler/Bridge/CutCheckpoint.h"
+#include "compiler/Bridge/CutConfig.h"
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/CompareOutput.h"
 #include "compiler/Commands/RandomTensors.h"
@@ -23,7 +25,7 @@ namespace mbc {
 namespace {
 
 struct ToyOptions {
-  std::string config, target, seed, dtype, maxShard;
+  std::string config, target, seed, dtype, maxShard, cut, layers, experts;
   bool sparse = false, overwrite = false;
 };
 
@@ -90,6 +92,14 @@ std::vector<RandomTensor> listTensors(const ImpliedTensors &implied,
   };
   std::vector<Placed> placed;
   std::map<std::string, size_t> stacks;
+  // A tied parameter that is stored again holds the same values.
+  std::map<std::string, std::string> names;
+  for (const ImpliedFamily &family : implied.families)
+    if (family.count == 1)
+      family.forEachName([&](std::string name, int64_t) {
+        wmap::EntryOp entry = family.entry;
+        names[entry.getPath().str()] = std::move(name);
+      });
   for (const ImpliedFamily &family : implied.families) {
     if (family.optional)
       continue;
@@ -104,15 +114,17 @@ std::vector<RandomTensor> listTensors(const ImpliedTensors &implied,
         family.scaleShape ? DType::F8E4M3 : family.pinned.value_or(dtype);
     family.forEachName([&](std::string name, int64_t layer) {
       std::string scale = name + family.scaleSuffix;
-      placed.push_back(
-          {stack,
-           layer,
-           {{std::move(name), stored, family.shape}, kindOf(family)}});
+      placed.push_back({stack,
+                        layer,
+                        {{std::move(name), stored, family.shape},
+                         kindOf(family),
+                         entry.getTie() ? names[entry.getTie()->str()] : ""}});
       if (family.scaleShape)
         placed.push_back({stack,
                           layer,
                           {{std::move(scale), DType::F32, *family.scaleShape},
-                           RandomKind::Scale}});
+                           RandomKind::Scale,
+                           ""}});
     });
   }
   for (size_t i = 0; i < placed.size(); ++i)
@@ -173,6 +185,105 @@ Status fillFiles(const fs::path &folder, const ToyTensors &set, uint64_t seed,
       });
 }
 
+/// The first layers and experts of a real folder.
+Expected<Outcome> runCut(const ToyOptions &options,
+                         const CommonOptions &common) {
+  auto start = std::chrono::steady_clock::now();
+  CutSizes sizes;
+  auto count = [](const char *option, const std::string &text,
+                  std::optional<int64_t> &size) -> Status {
+    if (!text.empty()) {
+      MBC_ASSIGN(size, parseCount(option, text, 1, 1u << 24));
+    }
+    return {};
+  };
+  MBC_TRY(count("--layers", options.layers, sizes.layers));
+  MBC_TRY(count("--experts", options.experts, sizes.experts));
+  HfWriteOptions write;
+  MBC_ASSIGN(auto shardBytes, parseShardSize(options.maxShard));
+  if (shardBytes)
+    write.maxShardBytes = *shardBytes;
+  ModelLibrary library;
+  MBC_TRY(common.load(library));
+  fs::path cut = options.cut;
+  MBC_ASSIGN(auto folder, HfFolder::open(cut));
+  MBC_ASSIGN(auto source,
+             ProvedModel::create(library, folder->configPath(), common.config));
+  // Everything in the folder is what the declaration says, before any of it is
+  // taken.
+  MBC_TRY(source->plan(folder.get(), {}));
+  MBC_ASSIGN(StagedDirectory staged,
+             StagedDirectory::create(options.target, options.overwrite,
+                                     std::span(&cut, 1)));
+  MBC_ASSIGN(Json config, Json::parseFile(folder->configPath()));
+  MBC_ASSIGN(config, cutConfig(library, source->declared(), config, sizes));
+  for (const std::string &name : folder->sideFiles()) {
+    MBC_ASSIGN(std::string bytes,
+               readWholeFile(folder->folder() / name, uint64_t(1) << 30));
+    if (name == "config.json")
+      bytes = config.dump() + "\n";
+    MBC_TRY(writeWholeFile(staged.path() / name, bytes));
+  }
+  MBC_ASSIGN(auto target,
+             ProvedModel::create(library, staged.path() / "config.json",
+                                 common.config));
+  MBC_ASSIGN(auto tensors, cutTensors(*source, *target, *folder));
+  std::vector<size_t> order(tensors->tensors().size());
+  std::iota(order.begin(), order.end(), 0);
+  uint64_t elements = 0;
+  for (const TensorInfo &info : tensors->tensors())
+    elements += info.elements();
+  Progress progress("cutting", 0, common.progress());
+  MBC_ASSIGN(
+      HfWriteResult written,
+      writeHfWeights(*tensors, order, write, staged.path(), progress,
+                     common.threads ? common.threads : defaultThreads()));
+  progress.finish();
+  MBC_ASSIGN(auto whole, HfFolder::open(staged.path()));
+  MBC_TRY(target->plan(whole.get(), {}));
+  MBC_TRY(staged.commit());
+
+  double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+          .count();
+  Outcome outcome;
+  outcome.text = fmt::format(
+      "cut {}: {} of {} tensors, {} elements, {} in {}\n  from {}\n  to   "
+      "{}\n",
+      target->declared().name, groupedNumber(order.size()),
+      groupedNumber(folder->tensors().size()), groupedNumber(elements),
+      sizeText(written.dataBytes), rateText(seconds, written.dataBytes),
+      options.cut, options.target);
+  outcome.json = Json::object({{"model", target->declared().name},
+                               {"source", options.cut},
+                               {"target", options.target},
+                               {"tensors", order.size()},
+                               {"elements", elements},
+                               {"bytes", written.dataBytes},
+                               {"files", written.files.size()},
+                               {"seconds", seconds}});
+  return outcome;
+}
+
+/// Either a configuration or a folder to cut, and the options of that.
+Status checkUsage(const ToyOptions &options) {
+  bool cuts = !options.cut.empty();
+  auto usage = [](const std::string &message) {
+    return inputError(message + "; see 'mbc toy --help'");
+  };
+  if (cuts != options.config.empty())
+    return usage("expected CONFIG_JSON or --cut HF_DIR, one of them");
+  if (cuts && options.layers.empty() && options.experts.empty())
+    return usage("option '--cut' needs --layers N, --experts K or both");
+  if (!cuts && (!options.layers.empty() || !options.experts.empty()))
+    return usage("options '--layers' and '--experts' go with --cut");
+  if (cuts &&
+      (!options.seed.empty() || !options.dtype.empty() || options.sparse))
+    return usage("option '--cut' keeps the weights: --seed, --dtype and "
+                 "--sparse do not go with it");
+  return {};
+}
+
 Expected<Outcome> runToy(const ToyOptions &options,
                          const CommonOptions &common) {
   auto start = std::chrono::steady_clock::now();
@@ -182,12 +293,9 @@ Expected<Outcome> runToy(const ToyOptions &options,
   }
   HfWriteOptions write;
   write.sparse = true;
-  if (!options.maxShard.empty()) {
-    auto size = parseByteSize(options.maxShard);
-    if (!size)
-      return inputError("option '--max-shard-size': " + size.error().message);
-    write.maxShardBytes = *size;
-  }
+  MBC_ASSIGN(auto shardBytes, parseShardSize(options.maxShard));
+  if (shardBytes)
+    write.maxShardBytes = *shardBytes;
   fs::path configPath = options.config;
   std::error_code code;
   if (fs::is_directory(configPath, code))
@@ -255,16 +363,26 @@ Expected<Outcome> runToy(const ToyOptions &options,
 
 void addToy(CLI::App &root, CommandList &commands) {
   auto &command = *commands.emplace_back(std::make_unique<Command>(
-      root, "toy", "Write a random-weight folder for a configuration",
+      root, "toy", "Write a random-weight folder, or cut a real one",
       "Writes the Hugging Face folder that config.json implies, with random "
       "weights: bell-shaped, initializer_range wide, those of norms near 1; "
       "FP8 weights with their block scales where the configuration asks for "
       "them. A value depends on the seed, the tensor's name and the element's "
-      "index alone, so the same command gives the same bytes anywhere."));
+      "index alone, so the same command gives the same bytes anywhere. With "
+      "--cut: the first layers and the first experts of a real folder, with "
+      "config.json and everything in it that counts layers or experts made "
+      "to fit, and the other files as they are."));
   auto options = std::make_shared<ToyOptions>();
   command
       .argument("CONFIG_JSON", options->config,
-                "A config.json, or a folder that has one")
+                "A config.json, or a folder that has one", false)
+      .option("--cut", options->cut, "HF_DIR",
+              "Take the weights of this folder instead, as many as asked for")
+      .option("--layers", options->layers, "N",
+              "With --cut: keep the first N layers (default: all)")
+      .option("--experts", options->experts, "K",
+              "With --cut: keep the first K experts of each layer (default: "
+              "all)")
       .option("-o,--output", options->target, "HF_DIR",
               "Folder to write; it appears only when it is complete", true)
       .option("--seed", options->seed, "N", "Changes every weight (default: 0)")
@@ -282,9 +400,14 @@ void addToy(CLI::App &root, CommandList &commands) {
       .examples("  mbc toy tiny.json -o tiny\n"
                 "  mbc toy Llama-3.2-1B/config.json -o toy --seed 7 --dtype "
                 "float32\n"
-                "  mbc toy DeepSeek-V3.json -o v3 --sparse");
-  command.run = [options, &common = command.common] {
-    return runToy(*options, common);
+                "  mbc toy DeepSeek-V3.json -o v3 --sparse\n"
+                "  mbc toy --cut Qwen3-30B-A3B -o small --layers 4 --experts "
+                "8");
+  command.run = [options, &common = command.common]() -> Expected<Outcome> {
+    MBC_TRY(resolveInPlace(options->cut));
+    MBC_TRY(checkUsage(*options));
+    return options->cut.empty() ? runToy(*options, common)
+                                : runCut(*options, common);
   };
 }
 

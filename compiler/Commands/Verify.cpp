@@ -33,11 +33,10 @@ Json addSentences(const std::vector<std::string> &sentences, const char *prefix,
 
 Outcome ofTwo(const VerifyArguments &options, const VerifyReport &report) {
   Outcome outcome;
-  if (!report.proved)
-    outcome.text = "note: the architecture is not declared: tensors are "
-                   "compared by name, and nothing is proved about the model\n";
+  Json notes = addSentences(report.notes, "note: ", outcome);
   outcome.text += compareText(report.compared);
   outcome.json = compareJson(report.compared);
+  outcome.json.set("notes", std::move(notes));
   outcome.json.set("file_differences",
                    addSentences(report.fileDifferences, "", outcome));
   outcome.json.set("single_files",

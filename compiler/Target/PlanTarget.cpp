@@ -95,6 +95,9 @@ static std::unique_ptr<plan::CopyT> exportCopy(CopyOp op) {
   copy->mcore_strides = numbers(op.getMcoreStrides());
   copy->mcore_base = op.getMcoreBase();
   copy->mcore_loop_strides = numbers(op.getMcoreLoopStrides());
+  copy->hf_scale = op.getHfScale().value_or("").str();
+  if (auto block = op.getHfBlock())
+    copy->hf_block = numbers(*block);
   return copy;
 }
 
@@ -181,7 +184,12 @@ public:
           builder.getStrArrayAttr(
               SmallVector<StringRef>(copy->axes.begin(), copy->axes.end())),
           copy->extents, copy->hf_strides, copy->hf_base, copy->hf_loop_strides,
-          copy->mcore_strides, copy->mcore_base, copy->mcore_loop_strides);
+          copy->mcore_strides, copy->mcore_base, copy->mcore_loop_strides,
+          copy->hf_scale.empty() ? StringAttr()
+                                 : builder.getStringAttr(copy->hf_scale),
+          copy->hf_block.empty()
+              ? DenseI64ArrayAttr()
+              : builder.getDenseI64ArrayAttr(copy->hf_block));
     for (const auto &placement : plan.placements) {
       SmallVector<int64_t> ranks(placement->ranks.begin(),
                                  placement->ranks.end());

@@ -9,6 +9,7 @@
 #include "compiler/Transforms/WMapEntries.h"
 #include "compiler/Transforms/WMapGeometry.h"
 #include "compiler/Transforms/WMapPasses.h"
+#include "compiler/Transforms/WMapScales.h"
 #include "runtime/core/Text.h"
 #include "runtime/io/HfFolder.h"
 
@@ -63,8 +64,20 @@ public:
         consumer(source.tensors().size()) {}
 
   LogicalResult bind() {
+    std::string why;
+    auto clause = Scales::of(model, mapping, why);
+    if (!clause) {
+      mapping.emitError(why);
+      return failure();
+    }
+    scales = std::move(*clause);
     for (EntryOp entry : mapping.getOps<EntryOp>())
       bindEntry(entry);
+    // W34: a configuration that says FP8 is about some tensor of the folder.
+    if (scales.stored() && scaledTensors == 0 && errors == 0)
+      error(scales.op, "the configuration says that weights are FP8 with block "
+                       "scales, and no tensor is; remove quantization_config "
+                       "from config.json if they have been converted");
     bindExtras();
     if (errors > kMaxErrors)
       mapping.emitError() << errors - kMaxErrors
@@ -182,20 +195,84 @@ private:
                   hint);
         continue;
       }
-      if (!isConvertible(info.dtype)) {
+      if (mayBeScaled(part) && !bindScale(entry, tensor))
+        continue;
+      if (!isConvertible(info.dtype) && !isScaled(part, info.dtype)) {
         // W26: weights are floats that both sides can hold.
         error(entry,
               "tensor " + describe(tensor) + " has dtype " +
                   std::string(safetensorsName(info.dtype)) +
                   ", expected BF16, F16, F32 or F64" +
-                  (part.stored.getScaled() && bitsOf(info.dtype) == 8
-                       ? "; FP8 weights are declared, and not converted yet"
-                       : ""));
+                  (mayBeScaled(part) ? ", or F8_E4M3 with block scales" : ""));
         continue;
       }
       runs.add(std::string(safetensorsName(info.dtype)));
     }
     return runs.get(builder);
+  }
+
+  bool mayBeScaled(const PartNames &part) const {
+    return part.stored.getScaled() && !scales.suffix.empty();
+  }
+  bool isScaled(const PartNames &part, DType dtype) const {
+    return mayBeScaled(part) && isScaledType(safetensorsName(dtype));
+  }
+
+  /// The scale of a tensor that may be FP8; false after an error.
+  bool bindScale(EntryOp entry, int64_t tensor) {
+    const TensorInfo &info = source.tensors()[tensor];
+    std::string name = info.name + scales.suffix;
+    int64_t index = source.find(name);
+    if (!isScaledType(safetensorsName(info.dtype))) {
+      // W33: a scale belongs to FP8.
+      if (index < 0)
+        return true;
+      consumer[index] = entry;
+      error(entry, "tensor " + describe(index) + " is a block scale, yet " +
+                       describe(tensor) + " is " +
+                       std::string(safetensorsName(info.dtype)) +
+                       ", expected F8_E4M3");
+      return false;
+    }
+    ++scaledTensors;
+    if (index >= 0)
+      consumer[index] = entry;
+    // W32: FP8 is described by the configuration, and has its scale.
+    if (!scales.stored()) {
+      error(entry, "tensor " + describe(tensor) +
+                       " is F8_E4M3, and the configuration has no "
+                       "quantization_config with quant_method \"fp8\" that "
+                       "says how");
+      return false;
+    }
+    if (index < 0) {
+      error(entry, "block scale '" + name + "' is missing; " +
+                       describe(tensor) + " is F8_E4M3");
+      return false;
+    }
+    if (info.shape.size() < 2) {
+      error(entry, "tensor " + describe(tensor) + " has shape " +
+                       shapeText(info.shape) +
+                       ", expected a matrix, which blocks can cut");
+      return false;
+    }
+    const TensorInfo &scale = source.tensors()[index];
+    std::vector<int64_t> shape = scales.shapeOf(info.shape);
+    if (scale.shape != shape) {
+      error(entry,
+            "block scale " + describe(index) + " has shape " +
+                shapeText(scale.shape) + ", expected " + shapeText(shape) +
+                " for blocks of " + Twine(scales.blocks[0]) + " x " +
+                Twine(scales.blocks[1]) + " in " + shapeText(info.shape));
+      return false;
+    }
+    if (!isConvertible(scale.dtype) && scale.dtype != DType::F8E8M0) {
+      error(entry, "block scale " + describe(index) + " has dtype " +
+                       std::string(safetensorsName(scale.dtype)) +
+                       ", expected F32, BF16, F16, F64 or F8_E8M0");
+      return false;
+    }
+    return true;
   }
 
   static bool isConvertible(DType dtype) {
@@ -216,6 +293,19 @@ private:
       if (consumer[index])
         continue;
       auto it = patterns.find(skeletonOf(info.name));
+      StringRef name(info.name);
+      if (it == patterns.end() && !scales.suffix.empty() &&
+          name.consume_back(scales.suffix)) {
+        // W33: and to some tensor.
+        int64_t owner = source.find(name.str());
+        error(mapping,
+              "tensor " + describe(index) + " is a block scale" +
+                  (owner < 0 ? std::string(", and there is no tensor '") +
+                                   name.str() + "'"
+                             : ", and " + describe(owner) +
+                                   " is never stored with one"));
+        continue;
+      }
       if (it == patterns.end()) {
         error(mapping, "tensor " + describe(index) +
                            " is used by no parameter of '" +
@@ -261,6 +351,9 @@ private:
   const HfFolder *folder;
   /// The entry that uses each tensor of the source.
   std::vector<EntryOp> consumer;
+  Scales scales;
+  /// FP8 tensors that were found.
+  uint64_t scaledTensors = 0;
   unsigned errors = 0;
 };
 

@@ -4,6 +4,7 @@
 #include "compiler/Transforms/WMapEntries.h"
 #include "compiler/Transforms/WMapGeometry.h"
 #include "compiler/Transforms/WMapPasses.h"
+#include "compiler/Transforms/WMapScales.h"
 #include "dialects/NN/Expr.h"
 #include "runtime/core/DType.h"
 
@@ -69,7 +70,10 @@ private:
         total += cast<IntegerAttr>(runs[r]).getInt();
       int64_t perLayer = total / static_cast<int64_t>(layers), at = 0;
       for (size_t r = 0; r < runs.size(); r += 2) {
-        auto type = dtypeFromSafetensors(cast<StringAttr>(runs[r]).getValue());
+        StringRef name = cast<StringAttr>(runs[r]).getValue();
+        // Megatron computes in BF16 what is stored as scaled FP8.
+        auto type = isScaledType(name) ? std::optional(DType::BF16)
+                                       : dtypeFromSafetensors(name);
         int64_t count = cast<IntegerAttr>(runs[r + 1]).getInt();
         for (int64_t layer = at / perLayer; layer * perLayer < at + count;
              ++layer) {

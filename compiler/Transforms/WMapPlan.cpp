@@ -3,6 +3,7 @@
 #include "compiler/Transforms/WMapEntries.h"
 #include "compiler/Transforms/WMapGeometry.h"
 #include "compiler/Transforms/WMapPasses.h"
+#include "compiler/Transforms/WMapScales.h"
 #include "dialects/NN/Expr.h"
 
 #include <map>
@@ -36,6 +37,13 @@ public:
       mapping.emitError("is not placed; run wmap-resolve-placement first");
       return failure();
     }
+    std::string why;
+    auto clause = Scales::of(model, mapping, why);
+    if (!clause) {
+      mapping.emitError(why);
+      return failure();
+    }
+    scales = std::move(*clause);
     int64_t layers = 0;
     for (nn::LayersOp stack : model.getOps<nn::LayersOp>())
       if (stack.getSymName() == "decoder")
@@ -227,7 +235,10 @@ private:
             .withValues(ctx),
         placed.getShape(), placed.getDtype(), isPadded(entry),
         builder.getStrArrayAttr(axisNames), extents, hfStrides, /*hf_base=*/0,
-        hfLoops, mcoreStrides, mcoreBase, mcoreLoops);
+        hfLoops, mcoreStrides, mcoreBase, mcoreLoops,
+        part.getScaled() ? builder.getStringAttr(scales.suffix) : StringAttr(),
+        isScaledType(dtype) ? builder.getDenseI64ArrayAttr(scales.blocks)
+                            : DenseI64ArrayAttr());
   }
 
   /// Megatron may store padding rows behind those of the vocabulary.
@@ -369,6 +380,7 @@ private:
   MLIRContext *ctx;
   OpBuilder builder;
   std::vector<nn::LogicalParameter> parameters;
+  Scales scales;
   /// Layers for which a state has been planned, by its name with holes.
   std::map<std::string, std::set<int64_t>> states;
 };

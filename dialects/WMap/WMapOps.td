@@ -96,6 +96,8 @@ def WMap_CopyOp : WMap_Op<"copy", [HasParent<"PlanOp">]> {
     `part` is the part of a sum axis that the box is: "slot.q".
     `loops` lists (index name, what it runs over, [first, count, step, ...]); holes of the two
     names are linear in the loop indices.
+    `scaled`: the declaration lets the Hugging Face tensor be FP8, with scales under its name and this
+    suffix; `blocks`: it is.
   }];
   let arguments = (ins StrAttr:$path, OptionalAttr<StrAttr>:$part, ArrayAttr:$loops,
     WMap_NameAttr:$hf, DenseI64ArrayAttr:$hf_shape, StrAttr:$hf_dtype,
@@ -103,12 +105,13 @@ def WMap_CopyOp : WMap_Op<"copy", [HasParent<"PlanOp">]> {
     UnitAttr:$mcore_padded,
     StrArrayAttr:$axes, DenseI64ArrayAttr:$extents,
     DenseI64ArrayAttr:$hf_strides, I64Attr:$hf_base, DenseI64ArrayAttr:$hf_loop_strides,
-    DenseI64ArrayAttr:$mcore_strides, I64Attr:$mcore_base, DenseI64ArrayAttr:$mcore_loop_strides);
+    DenseI64ArrayAttr:$mcore_strides, I64Attr:$mcore_base, DenseI64ArrayAttr:$mcore_loop_strides,
+    OptionalAttr<StrAttr>:$hf_scale, OptionalAttr<DenseI64ArrayAttr>:$hf_block);
   let assemblyFormat = [{
     $path (`part` $part^)? `loops` $loops `box` $axes $extents
     `hf` $hf $hf_shape $hf_dtype `at` $hf_base `strides` $hf_strides $hf_loop_strides
     `mcore` $mcore $mcore_shape $mcore_dtype (`padded` $mcore_padded^)? `at` $mcore_base `strides` $mcore_strides $mcore_loop_strides
-    attr-dict
+    (`scaled` $hf_scale^)? (`blocks` $hf_block^)? attr-dict
   }];
   let hasVerifier = 1;
 }

@@ -36,6 +36,9 @@ struct ExportOptions {
   std::optional<DType> dtype;
   /// Bytes a weight file at most. None: the source's files, else 5 GB.
   std::optional<uint64_t> maxShard;
+  /// Store what the model declares as scaled in FP8 E4M3, with new scales of
+  /// blocks of so many rows and columns.
+  std::optional<uint32_t> fp8Block;
   /// Replace the target, once the new one is complete.
   bool overwrite = false;
 };

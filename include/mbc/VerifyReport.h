@@ -98,6 +98,8 @@ struct VerifyReport {
   CompareReport compared;
 
   // Of two only.
+  /// How they were compared, where that is not bit by bit.
+  std::vector<std::string> notes;
   /// Files beside the weights that both sides have.
   uint64_t filesCompared = 0;
   /// Such files that differ, and metadata of weight files: a sentence each.

@@ -195,6 +195,14 @@ private:
         copy.hf_loop_strides.size() != depth ||
         copy.mcore_loop_strides.size() != depth)
       return bad(copy.path, "has strides of another rank than its box");
+    bool scaled = copy.hf_dtype == plan::DType::F8E4M3;
+    if (scaled != !copy.hf_block.empty() || (scaled && copy.hf_scale.empty()))
+      return bad(copy.path, "has FP8 elements without block scales, or block "
+                            "scales without FP8 elements");
+    if (scaled && (copy.hf_block.size() != 2 || copy.hf_block[0] <= 0 ||
+                   copy.hf_block[1] <= 0 || copy.hf_shape.size() < 2))
+      return bad(copy.path, "has block scales without the rows and columns of "
+                            "a block");
     MBC_TRY(checkReach(copy, copy.hf_shape, copy.hf_strides, copy.hf_base,
                        copy.hf_loop_strides));
     return checkReach(copy, copy.mcore_shape, copy.mcore_strides,

@@ -18,7 +18,7 @@
 namespace mbc {
 
 /// The version this build writes; older ones are read, newer ones refused.
-constexpr uint32_t kPlanVersion = 1;
+constexpr uint32_t kPlanVersion = 2;
 
 std::vector<uint8_t> serializePlan(const plan::PlanT &plan);
 /// Verifies the buffer and every number in it (ranks of boxes, loop references,

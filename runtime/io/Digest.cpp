@@ -90,13 +90,4 @@ Expected<DigestText> digestFile(const std::filesystem::path &path) {
   return hasher.finish();
 }
 
-CastTensors::CastTensors(const TensorSet &set, const std::vector<DType> &dtypes)
-    : set(set) {
-  infos = set.tensors();
-  for (size_t i = 0; i < infos.size(); ++i)
-    infos[i].dtype = dtypes[i];
-  paths = set.files();
-  indexNames();
-}
-
 } // namespace mbc

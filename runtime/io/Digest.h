@@ -24,19 +24,4 @@ digestTensors(const TensorSet &set, unsigned threads, Progress &progress);
 DigestText digestText(std::string_view text);
 Expected<DigestText> digestFile(const std::filesystem::path &path);
 
-/// A set whose tensors are presented in other dtypes; values are converted when
-/// they are read.
-class CastTensors final : public TensorSet {
-public:
-  /// `dtypes`: one for each tensor of `set`, which must outlive this.
-  CastTensors(const TensorSet &set, const std::vector<DType> &dtypes);
-  void locate(size_t index, int64_t begin, int64_t count, int64_t dest,
-              std::vector<Extent> &out) const override {
-    set.locate(index, begin, count, dest, out);
-  }
-
-private:
-  const TensorSet &set;
-};
-
 } // namespace mbc

@@ -1,8 +1,10 @@
 //===- ExtentReader.cpp - Many small pieces in few large reads ------------===//
 
+#include "runtime/core/Fp8.h"
 #include "runtime/io/TensorSet.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fmt/format.h>
 
@@ -30,7 +32,9 @@ static void coalesce(std::vector<Extent> &extents) {
     Extent &last = extents[kept];
     const Extent &next = extents[i];
     if (next.file == last.file && next.dtype == last.dtype &&
-        next.offset == endOf(last) && next.dest == last.dest + last.count)
+        next.offset == endOf(last) && next.dest == last.dest + last.count &&
+        next.scale == last.scale &&
+        (last.scale < 0 || next.element == last.element + last.count))
       last.count += next.count;
     else
       extents[++kept] = next;
@@ -60,6 +64,72 @@ Status ExtentReader::readDirect(const File &file, const Extent &extent,
                                     bytesOf(extent.dtype, extent.count)));
 }
 
+/// F8E8M0 is the exponent of a power of two, and nothing else.
+static float powerOfTwo(uint8_t byte) {
+  return byte == 0xff ? std::nanf("") : std::ldexp(1.0f, byte - 127);
+}
+
+Expected<const float *> ExtentReader::scaleGrid(size_t scale) {
+  if (auto it = grids.find(scale); it != grids.end())
+    return it->second.data();
+  const BlockScale &info = set.scales()[scale];
+  auto count = static_cast<size_t>(info.count());
+  MBC_ASSIGN(const File *file, open(info.file));
+  std::vector<std::byte> stored(bytesOf(info.dtype, info.count()));
+  MBC_TRY(file->readAt(info.offset, stored));
+  std::vector<float> grid(count);
+  if (info.dtype == DType::F8E8M0)
+    for (size_t i = 0; i < count; ++i)
+      grid[i] = powerOfTwo(static_cast<uint8_t>(stored[i]));
+  else
+    convertElements(info.dtype, stored.data(), DType::F32, grid.data(),
+                    info.count());
+  for (size_t i = 0; i < count; ++i)
+    if (!std::isfinite(grid[i]))
+      return inputError(fmt::format(
+          "{}: block scale '{}' holds {} for block [{}, {}], at byte {}; "
+          "expected a finite number",
+          set.files()[info.file], info.name, grid[i],
+          i / info.gridCols() % info.gridRows(), i % info.gridCols(),
+          info.offset + i * bytesOf(info.dtype, 1)));
+  if (gridBytes + count * sizeof(float) > stagingBytes) {
+    grids.clear();
+    gridBytes = 0;
+  }
+  gridBytes += count * sizeof(float);
+  return grids.emplace(scale, std::move(grid)).first->second.data();
+}
+
+/// Elements [first, first + count) of an extent, which lie at `from`.
+Status ExtentReader::convert(const Extent &extent, int64_t first, int64_t count,
+                             const std::byte *from, DType dtype,
+                             std::span<std::byte> buffer) {
+  std::byte *to = buffer.data() + bytesOf(dtype, extent.dest + first);
+  if (extent.scale < 0) {
+    convertElements(extent.dtype, from, dtype, to, count);
+    return {};
+  }
+  MBC_ASSIGN(const float *grid, scaleGrid(extent.scale));
+  const BlockScale &scale = set.scales()[extent.scale];
+  bool dequantize = extent.dtype == DType::F8E4M3;
+  int64_t lost = 0;
+  scale.forEachRun(extent.element + first, count,
+                   [&](int64_t block, int64_t at, int64_t length) {
+                     const std::byte *in = from + bytesOf(extent.dtype, at);
+                     std::byte *out = to + bytesOf(dtype, at);
+                     if (dequantize)
+                       dequantizeFp8(reinterpret_cast<const uint8_t *>(in),
+                                     grid[block], dtype, out, length);
+                     else
+                       lost += quantizeFp8(extent.dtype, in, grid[block],
+                                           reinterpret_cast<uint8_t *>(out),
+                                           length);
+                   });
+  if (lost && scale.lost)
+    scale.lost->fetch_add(lost, std::memory_order_relaxed);
+  return {};
+}
+
 /// One extent of any size, through the staging buffer.
 Status ExtentReader::readConverted(const File &file, const Extent &extent,
                                    DType dtype, std::span<std::byte> buffer) {
@@ -70,8 +140,7 @@ Status ExtentReader::readConverted(const File &file, const Extent &extent,
     MBC_TRY(
         file.readAt(extent.offset + bytesOf(extent.dtype, i),
                     std::span(staging).first(bytesOf(extent.dtype, count))));
-    convertElements(extent.dtype, staging.data(), dtype,
-                    buffer.data() + bytesOf(dtype, extent.dest + i), count);
+    MBC_TRY(convert(extent, i, count, staging.data(), dtype, buffer));
   }
   return {};
 }
@@ -85,8 +154,7 @@ Status ExtentReader::readMerged(const File &file,
   MBC_TRY(file.readAt(begin, std::span(staging).first(end - begin)));
   for (const Extent &extent : extents) {
     const std::byte *from = staging.data() + (extent.offset - begin);
-    std::byte *to = buffer.data() + bytesOf(dtype, extent.dest);
-    convertElements(extent.dtype, from, dtype, to, extent.count);
+    MBC_TRY(convert(extent, 0, extent.count, from, dtype, buffer));
   }
   return {};
 }
@@ -94,11 +162,18 @@ Status ExtentReader::readMerged(const File &file,
 /// A wrong extent must not become a wild write, so they are checked even
 /// though they come from code and not from files.
 static Status checkExtents(std::span<const Extent> extents, DType dtype,
-                           size_t files, int64_t elements) {
+                           const TensorSet &set, int64_t elements) {
   for (const Extent &e : extents) {
     bool convertible = e.dtype == dtype || smallestCommonFloat(e.dtype, dtype);
-    if (e.file >= files || e.count < 0 || e.dest < 0 || e.dest > elements ||
-        e.count > elements - e.dest || !convertible)
+    if (e.scale >= 0) {
+      bool fromFp8 = e.dtype == DType::F8E4M3, toFp8 = dtype == DType::F8E4M3;
+      DType other = fromFp8 ? dtype : e.dtype;
+      convertible = fromFp8 != toFp8 && smallestCommonFloat(other, other) &&
+                    e.element >= 0 &&
+                    static_cast<size_t>(e.scale) < set.scales().size();
+    }
+    if (e.file >= set.files().size() || e.count < 0 || e.dest < 0 ||
+        e.dest > elements || e.count > elements - e.dest || !convertible)
       return systemError(fmt::format(
           "internal error: extent of {} {} elements at element {} does not fit "
           "a buffer of {} {} elements",
@@ -111,7 +186,7 @@ static Status checkExtents(std::span<const Extent> extents, DType dtype,
 Status ExtentReader::gather(std::vector<Extent> &extents, DType dtype,
                             std::span<std::byte> buffer) {
   auto elements = static_cast<int64_t>(buffer.size() * 8 / bitsOf(dtype));
-  MBC_TRY(checkExtents(extents, dtype, set.files().size(), elements));
+  MBC_TRY(checkExtents(extents, dtype, set, elements));
   std::erase_if(extents, [](const Extent &e) { return e.count == 0; });
   auto before = [](const Extent &a, const Extent &b) {
     return a.file != b.file ? a.file < b.file : a.offset < b.offset;

@@ -1,6 +1,8 @@
 //===- MappedTensors.cpp --------------------------------------------------===//
 #include "runtime/io/MappedTensors.h"
 
+#include "runtime/io/ScaledTensors.h"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <numeric>
@@ -19,8 +21,13 @@ struct Half {
 
 Half half(const plan::CopyT &copy, PlanSide side) {
   if (side == PlanSide::HuggingFace)
-    return {copy.hf.get(),         &copy.hf_shape, &copy.hf_strides,
-            &copy.hf_loop_strides, copy.hf_base,   copy.hf_dtype};
+    // Of FP8 the values: scales are applied by ScaledTensors.
+    return {copy.hf.get(),
+            &copy.hf_shape,
+            &copy.hf_strides,
+            &copy.hf_loop_strides,
+            copy.hf_base,
+            copy.hf_block.empty() ? copy.hf_dtype : copy.mcore_dtype};
   return {copy.mcore.get(),         &copy.mcore_shape, &copy.mcore_strides,
           &copy.mcore_loop_strides, copy.mcore_base,   copy.mcore_dtype};
 }
@@ -46,12 +53,12 @@ int64_t offsetOf(const Half &side, std::span<const uint32_t> indices) {
 
 Expected<std::unique_ptr<MappedTensors>>
 MappedTensors::create(const plan::PlanT &plan, PlanSide present,
-                      const TensorSet &source, const TensorSet *extras,
-                      std::optional<DType> dtype) {
+                      const TensorSet &source, const TensorSet *extras) {
   std::unique_ptr<MappedTensors> set(new MappedTensors(source, extras));
   PlanSide other = present == PlanSide::HuggingFace ? PlanSide::Megatron
                                                     : PlanSide::HuggingFace;
   set->paths = source.files();
+  set->scaleList = source.scales();
   if (extras)
     set->paths.insert(set->paths.end(), extras->files().begin(),
                       extras->files().end());
@@ -93,9 +100,7 @@ MappedTensors::create(const plan::PlanT &plan, PlanSide present,
         copy->loops, [&](std::span<const uint32_t> indices) -> Status {
           std::string name = spell(*target.name, indices);
           auto [it, isNew] = byName.try_emplace(name, set->infos.size());
-          auto type = dtype && isFloat(static_cast<DType>(target.dtype))
-                          ? *dtype
-                          : static_cast<DType>(target.dtype);
+          auto type = static_cast<DType>(target.dtype);
           if (isNew)
             set->infos.push_back({name, type, *target.shape});
           else if (set->infos[it->second].shape != *target.shape ||
@@ -161,6 +166,13 @@ MappedTensors::create(const plan::PlanT &plan, PlanSide present,
       set->aliases.push_back(-1);
       set->extraIndex.push_back(index);
     }
+    for (const ScaledName &scaled : scaledNames(plan))
+      if (int64_t index = extras ? extras->find(scaled.scale) : -1;
+          index >= 0) {
+        set->infos.push_back(extras->tensors()[index]);
+        set->aliases.push_back(-1);
+        set->extraIndex.push_back(index);
+      }
   }
   set->indexNames();
   return set;
@@ -235,6 +247,21 @@ void MappedTensors::locate(size_t index, int64_t begin, int64_t count,
     Runs runs{box, source, it->source, begin, end, dest, out};
     runs.walk(0, box.targetSpan, it->targetBase, it->sourceBase);
   }
+}
+
+std::vector<DType> plannedTypes(const TensorSet &set, const plan::PlanT &plan) {
+  std::vector<DType> dtypes;
+  for (const TensorInfo &info : set.tensors())
+    dtypes.push_back(info.dtype);
+  for (const auto &copy : plan.copies)
+    (void)forEachIndex(copy->loops, [&](std::span<const uint32_t> indices) {
+      dtypes[set.find(spell(*copy->hf, indices))] =
+          static_cast<DType>(copy->mcore_dtype);
+      return Status();
+    });
+  for (const auto &tie : plan.ties)
+    dtypes[set.find(tie->copy)] = dtypes[set.find(tie->original)];
+  return dtypes;
 }
 
 } // namespace mbc

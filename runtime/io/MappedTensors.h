@@ -6,7 +6,6 @@
 #include "runtime/io/TensorSet.h"
 
 #include <memory>
-#include <optional>
 
 namespace mbc {
 
@@ -20,13 +19,13 @@ class MappedTensors final : public TensorSet {
 public:
   /// `present`: the side that this set shows; `source` holds the other side and
   /// must outlive it. `extras` (may be null) holds the tensors that only the
-  /// Hugging Face side has. `dtype` overrides the plan's type of the tensors
-  /// presented (values are converted on the way). Every source tensor that the
-  /// plan names must exist with the plan's shape, else an Input error.
+  /// Hugging Face side has; block scales among them are presented too. FP8
+  /// tensors are presented, and read from the source, as values in the type
+  /// that Megatron holds them in: see ScaledTensors. Every source tensor that
+  /// the plan names must exist with the plan's shape, else an Input error.
   static Expected<std::unique_ptr<MappedTensors>>
   create(const plan::PlanT &plan, PlanSide present, const TensorSet &source,
-         const TensorSet *extras = nullptr,
-         std::optional<DType> dtype = std::nullopt);
+         const TensorSet *extras = nullptr);
 
   void locate(size_t index, int64_t begin, int64_t count, int64_t dest,
               std::vector<Extent> &out) const override;
@@ -61,5 +60,9 @@ private:
   std::vector<int64_t> aliases;
   std::vector<int64_t> extraIndex;
 };
+
+/// The types that the plan's Megatron side gives to the Hugging Face tensors of
+/// `set`, which holds all that the plan names; other tensors keep their own.
+std::vector<DType> plannedTypes(const TensorSet &set, const plan::PlanT &plan);
 
 } // namespace mbc

@@ -12,6 +12,7 @@
 #include "runtime/core/DType.h"
 #include "runtime/core/Error.h"
 #include "runtime/core/File.h"
+#include "runtime/io/BlockScale.h"
 
 #include <cstdint>
 #include <deque>
@@ -33,6 +34,11 @@ struct Extent {
   int64_t count;   ///< elements
   int64_t dest;    ///< element position in the destination buffer
   DType dtype;     ///< type in the file; converted when the buffer's differs
+  /// Index into TensorSet::scales(): FP8 in the file is multiplied on the way
+  /// into a buffer of floats, floats are divided on the way into one of FP8.
+  int32_t scale = -1;
+  /// With a scale: position of the first element in the scaled tensor.
+  int64_t element = 0;
 };
 
 /// Read-only, thread-safe after construction.
@@ -45,6 +51,8 @@ public:
   int64_t find(std::string_view name) const;
   /// The files that extents refer to, by absolute or given path.
   const std::vector<std::string> &files() const { return paths; }
+  /// The block scales that extents refer to.
+  const std::vector<BlockScale> &scales() const { return scaleList; }
 
   /// Appends where elements [begin, begin + count) of row-major tensor `index`
   /// lie; the k-th of them goes to `dest + k`. Elements in no extent are zero.
@@ -56,6 +64,7 @@ protected:
   void indexNames();
   std::vector<TensorInfo> infos;
   std::vector<std::string> paths;
+  std::vector<BlockScale> scaleList;
 
 private:
   struct Hash {
@@ -68,8 +77,9 @@ private:
 };
 
 /// Reads extents of one TensorSet into buffers: keeps files open, sorts and
-/// merges neighbours into large preads, converts dtypes. One reader a thread;
-/// it holds at most `stagingBytes` of memory and `maxOpenFiles` files.
+/// merges neighbours into large preads, converts dtypes, applies block scales.
+/// One reader a thread; it holds at most `stagingBytes` of memory, as much
+/// again of scales (or those of one tensor), and `maxOpenFiles` files.
 class ExtentReader {
 public:
   static constexpr size_t stagingBytes = 2u << 20;
@@ -87,9 +97,16 @@ public:
   /// the tensor's own dtype.
   Status read(size_t index, int64_t begin, int64_t count,
               std::span<std::byte> buffer);
+  /// The scales of `set.scales()[scale]` as floats, row by row of the grids;
+  /// valid until the next call of any kind. An Input error names one that is
+  /// no finite number.
+  Expected<const float *> scaleGrid(size_t scale);
 
 private:
   Expected<const File *> open(uint32_t file);
+  Status convert(const Extent &extent, int64_t first, int64_t count,
+                 const std::byte *from, DType dtype,
+                 std::span<std::byte> buffer);
   Status readDirect(const File &file, const Extent &extent,
                     std::span<std::byte> buffer);
   Status readConverted(const File &file, const Extent &extent, DType dtype,
@@ -103,6 +120,8 @@ private:
   std::deque<uint32_t> openOrder;
   std::vector<std::byte> staging;
   std::vector<Extent> scratch;
+  std::unordered_map<size_t, std::vector<float>> grids;
+  size_t gridBytes = 0;
 };
 
 } // namespace mbc

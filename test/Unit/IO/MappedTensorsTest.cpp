@@ -287,7 +287,7 @@ TEST(CopyPlan, NewerVersionsAreRefusedByName) {
   plan.version = kPlanVersion + 1;
   auto parsed = parsePlan(serializePlan(plan), "plan");
   ASSERT_FALSE(parsed);
-  EXPECT_NE(parsed.error().message.find("version 2"), std::string::npos);
+  EXPECT_NE(parsed.error().message.find("version 3"), std::string::npos);
 }
 
 } // namespace
