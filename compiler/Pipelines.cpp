@@ -15,19 +15,29 @@ void buildSymbolicProof(OpPassManager &passes) {
   passes.addPass(wmap::createWMapProve());
 }
 
-void buildElaboration(OpPassManager &passes,
-                      const nn::NNElaborateOptions &options) {
+static void buildElaboration(OpPassManager &passes,
+                             std::unique_ptr<Pass> elaborate) {
   // A mapping that is wrong for some configuration is wrong, whichever one is
   // at hand: names that could meet are refused before sizes are known.
   buildSymbolicProof(passes);
   // Evaluates every expression; what the configuration forbids is refused here,
   // all of it at once.
-  passes.addPass(nn::createNNElaborate(options));
+  passes.addPass(std::move(elaborate));
   // The contract of everything below: no expression is left.
   passes.addPass(nn::createNNVerifyElaborated());
   // The same proof with numbers attaches types and layers to the entries, and
   // drops those of parameters that this configuration does not have.
   passes.addPass(wmap::createWMapProve());
+}
+
+void buildElaboration(OpPassManager &passes,
+                      const nn::NNElaborateOptions &options) {
+  buildElaboration(passes, nn::createNNElaborate(options));
+}
+
+void buildElaboration(OpPassManager &passes, const Json &config,
+                      const nn::NNElaborateOptions &options) {
+  buildElaboration(passes, nn::createElaborateFor(config, options));
 }
 
 void buildPlanning(OpPassManager &passes,

@@ -15,6 +15,9 @@ void buildSymbolicProof(mlir::OpPassManager &passes);
 /// result: entries then carry types and layers.
 void buildElaboration(mlir::OpPassManager &passes,
                       const nn::NNElaborateOptions &options);
+/// The same for a configuration that is in no file.
+void buildElaboration(mlir::OpPassManager &passes, const Json &config,
+                      const nn::NNElaborateOptions &options);
 
 /// From a bound mapping to its copy plan.
 void buildPlanning(mlir::OpPassManager &passes,

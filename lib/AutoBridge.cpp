@@ -31,6 +31,9 @@ OpenOptions AutoBridge::Impl::openOptions() const {
   OpenOptions open;
   open.config = {options.strictConfig, options.accept};
   open.hfModel = options.hfModel;
+  open.model = options.model;
+  open.vocabulary = options.vocabulary;
+  open.iteration = options.iteration;
   open.threads = options.threads;
   return open;
 }
@@ -111,6 +114,9 @@ static ConvertOptions convertOptions(const BridgeOptions &options,
   ConvertOptions convert;
   convert.config = {options.strictConfig, options.accept};
   convert.hfModel = options.hfModel;
+  convert.model = options.model;
+  convert.vocabulary = options.vocabulary;
+  convert.iteration = options.iteration;
   convert.threads = options.threads;
   convert.progress = progress;
   return convert;
@@ -141,6 +147,9 @@ AutoBridge::export_ckpt(const fs::path &hfPath,
     convert.dtype = options.dtype;
     convert.maxShard = options.maxShard;
     convert.fp8Block = options.fp8Block;
+    if (!options.tokenizer.empty()) {
+      MBC_ASSIGN(convert.tokenizer, resolveModel(options.tokenizer));
+    }
     convert.overwrite = options.overwrite;
     return exportCheckpoint(impl->library, impl->source, hfPath, convert);
   });

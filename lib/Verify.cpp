@@ -280,7 +280,11 @@ Expected<VerifyReport> AutoBridge::Impl::verifyAlone() {
       "proved",
       groupedNumber(report.tensors), groupedNumber(report.elements)));
 
+  report.notes = checkpoint->notes();
   if (const TorchDistCheckpoint *megatron = checkpoint->torchDist()) {
+    report.skipped = checkpoint->trainingState();
+    if (!report.skipped.empty())
+      report.checked.push_back("left out: " + report.skipped.text());
     MBC_TRY(checkMegatron(*checkpoint, *megatron, options.threads, progress(),
                           report));
     return report;

@@ -1,6 +1,9 @@
 //===- Checkpoint.cpp -----------------------------------------------------===//
 #include "compiler/Bridge/Checkpoint.h"
 
+#include "compiler/Bridge/Iteration.h"
+#include "compiler/Bridge/RebuiltConfig.h"
+#include "runtime/core/Text.h"
 #include "runtime/io/CopyPlan.h"
 #include "runtime/io/TensorViews.h"
 
@@ -49,13 +52,6 @@ const TensorSet &Checkpoint::values() const {
   return cast ? *cast : dequantized ? *dequantized : tensors();
 }
 
-/// Keys of a training run that hold no weights.
-static bool isTrainingState(std::string_view name) {
-  return name.starts_with("optimizer.") || name.starts_with("chained_") ||
-         name.starts_with("rng_state") ||
-         name.starts_with("rerun_state_machine_state");
-}
-
 /// "decoder.layers.3.": the layer keys carry their index.
 static bool hasIndexedLayers(const TensorSet &set) {
   constexpr std::string_view stack = "decoder.layers.";
@@ -71,27 +67,32 @@ static bool hasIndexedLayers(const TensorSet &set) {
 Status Checkpoint::openTorchDist(const ModelLibrary &library,
                                  const fs::path &path,
                                  const OpenOptions &options) {
+  MBC_ASSIGN(fs::path folder, iterationFolder(path, options.iteration));
   MBC_ASSIGN(megatron,
-             TorchDistCheckpoint::open(path, {[](std::string_view name) {
-                                                return !isTrainingState(name);
-                                              },
-                                              options.threads}));
+             TorchDistCheckpoint::open(
+                 folder, {[](std::string_view name) { return !stateOf(name); },
+                          options.threads}));
   directory = megatron->folder();
-  // Of no use here, but what is damaged is not passed by.
-  MBC_TRY(megatron->readCommon());
+  MBC_ASSIGN(training, countTrainingState(*megatron));
   MBC_ASSIGN(source, SourceRecord::open(directory));
   if (!options.hfModel.empty())
     config = options.hfModel / "config.json";
   else if (source)
     config = source->filesFolder() / "config.json";
-  else
-    return inputError(fmt::format(
-        "{}: holds no record of its Hugging Face side; give a folder with its "
-        "config.json: --hf-model DIR",
-        directory.string()));
-  MBC_ASSIGN(provedModel, ProvedModel::create(library, config, options.config));
   PlacementOptions placement;
   placement.layerKeys = hasIndexedLayers(*megatron) ? "indexed" : "stacked";
+  if (config.empty()) {
+    RebuildOptions rebuild{options.config, options.model, options.vocabulary,
+                           placement.layerKeys};
+    MBC_ASSIGN(RebuiltConfig found, rebuildConfig(library, *megatron, rebuild));
+    provedModel = std::move(found.proved);
+    config = found.source;
+    rebuilt = std::move(found.config);
+    noteList = std::move(found.notes);
+  } else {
+    MBC_ASSIGN(provedModel,
+               ProvedModel::create(library, config, options.config));
+  }
   if (source)
     placement.dtype = source->cast();
   MBC_ASSIGN(copyPlan, provedModel->plan(source.get(), placement));
@@ -147,13 +148,41 @@ void Checkpoint::useStoredTypes() {
         tie->dtype = copy->hf_dtype;
 }
 
+/// What flags say about the model holds for the one that was opened.
+Status Checkpoint::checkExpected(const OpenOptions &options) const {
+  const std::string &name = provedModel->declared().name;
+  if (!options.model.empty() && options.model != name)
+    return inputError(fmt::format("{}: is a {}; option '--model' says {}",
+                                  config.string(), name, options.model));
+  if (!options.vocabulary)
+    return {};
+  for (const nn::LogicalParameter &parameter :
+       nn::collectParameters(provedModel->model())) {
+    nn::ParamOp op = parameter.op;
+    if (!op.getPad())
+      continue;
+    auto axis = parameter.type.findAxis(
+        llvm::cast<mlir::StringAttr>((*op.getPad())[0]).getValue());
+    if (axis.getStaticSize() != options.vocabulary)
+      return inputError(fmt::format(
+          "{}: has a vocabulary of {}; option '--vocab-size' says {}",
+          config.string(), *axis.getStaticSize(), *options.vocabulary));
+  }
+  return {};
+}
+
 Expected<std::unique_ptr<Checkpoint>>
 Checkpoint::open(const ModelLibrary &library, const fs::path &path,
                  const OpenOptions &options) {
   std::unique_ptr<Checkpoint> checkpoint(new Checkpoint);
   MBC_ASSIGN(checkpoint->type, detectCheckpoint(path));
+  if (!options.model.empty() && !library.findModel(options.model))
+    return inputError(fmt::format("option '--model': no model {} is declared; "
+                                  "'mbc models' lists them",
+                                  quote(options.model)));
   if (checkpoint->type == CheckpointKind::TorchDist) {
     MBC_TRY(checkpoint->openTorchDist(library, path, options));
+    MBC_TRY(checkpoint->checkExpected(options));
     return checkpoint;
   }
   MBC_ASSIGN(checkpoint->hf, HfFolder::open(path));
@@ -178,6 +207,7 @@ Checkpoint::open(const ModelLibrary &library, const fs::path &path,
     checkpoint->cast = std::make_unique<CastTensors>(
         values, plannedTypes(values, checkpoint->copyPlan));
   }
+  MBC_TRY(checkpoint->checkExpected(options));
   return checkpoint;
 }
 

@@ -4,6 +4,7 @@
 
 #include "compiler/Bridge/ProvedModel.h"
 #include "compiler/Bridge/SourceRecord.h"
+#include "compiler/Bridge/TrainingState.h"
 #include "runtime/io/HfFolder.h"
 #include "runtime/io/MappedTensors.h"
 #include "runtime/io/ScaledTensors.h"
@@ -18,10 +19,16 @@ Expected<CheckpointKind> detectCheckpoint(const std::filesystem::path &path);
 
 struct OpenOptions {
   ConfigOptions config;
-  /// Folder whose config.json stands in for one that the checkpoint lacks.
+  /// Folder whose config.json stands in for that of the checkpoint.
   std::filesystem::path hfModel;
   /// The type of a cast that `values` of a Hugging Face folder makes as well.
   std::optional<DType> cast;
+  /// The declared model that it must be; empty: found out.
+  std::string model;
+  /// Rows of the vocabulary without padding, where they must be so many.
+  std::optional<int64_t> vocabulary;
+  /// Of a root with several iterations, the one to open.
+  std::optional<uint64_t> iteration;
   unsigned threads = 0;
 };
 
@@ -35,8 +42,14 @@ public:
   CheckpointKind kind() const { return type; }
   /// The folder of the weights: the HF folder, or the iteration folder.
   const std::filesystem::path &folder() const { return directory; }
-  /// The config.json that was used.
+  /// The config.json that was used, or what it was rebuilt from.
   const std::filesystem::path &configPath() const { return config; }
+  /// The config.json of a checkpoint that has none; null otherwise.
+  const Json *rebuiltConfig() const { return rebuilt ? &*rebuilt : nullptr; }
+  /// What a training run saved besides weights.
+  const TrainingState &trainingState() const { return training; }
+  /// What is worth saying about how it was opened; sentences.
+  const std::vector<std::string> &notes() const { return noteList; }
 
   /// The Hugging Face tensors that the checkpoint holds, whichever its format.
   /// Of a folder as they are stored, of a Megatron checkpoint as values, with
@@ -60,9 +73,13 @@ private:
                        const std::filesystem::path &path,
                        const OpenOptions &options);
   void useStoredTypes();
+  Status checkExpected(const OpenOptions &options) const;
 
   CheckpointKind type = CheckpointKind::HuggingFace;
   std::filesystem::path directory, config;
+  std::optional<Json> rebuilt;
+  TrainingState training;
+  std::vector<std::string> noteList;
   std::unique_ptr<ProvedModel> provedModel;
   plan::PlanT copyPlan;
   std::unique_ptr<HfFolder> hf;

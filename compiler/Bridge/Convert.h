@@ -15,8 +15,12 @@ struct ConvertOptions {
       maxShard; ///< export: bytes a file; none: as the source
   std::optional<int64_t>
       fp8Block; ///< export: store FP8 with new scales of blocks of this size
-  std::filesystem::path hfModel; ///< export: config.json and side files
-  bool sha256 = false;           ///< import: SHA-256 of files too
+  std::filesystem::path hfModel;     ///< export: config.json, files and shards
+  std::filesystem::path tokenizer;   ///< export: folder of the tokenizer
+  std::string model;                 ///< export: OpenOptions::model
+  std::optional<int64_t> vocabulary; ///< export: OpenOptions::vocabulary
+  std::optional<uint64_t> iteration; ///< export: OpenOptions::iteration
+  bool sha256 = false;               ///< import: SHA-256 of files too
   bool overwrite = false;
   unsigned threads = 0; ///< 0: defaultThreads()
   Progress::Mode progress = Progress::Mode::Quiet;

@@ -1,9 +1,12 @@
 //===- ExportCheckpoint.cpp - Megatron -> Hugging Face --------------------===//
 #include "compiler/Bridge/Convert.h"
 #include "compiler/Bridge/ExportTensors.h"
+#include "compiler/Bridge/Iteration.h"
+#include "compiler/Bridge/TokenizerFiles.h"
 #include "runtime/core/File.h"
 #include "runtime/core/FileStamps.h"
 #include "runtime/core/Parallel.h"
+#include "runtime/io/SideFiles.h"
 
 #include <algorithm>
 #include <chrono>
@@ -13,28 +16,40 @@ namespace fs = std::filesystem;
 
 namespace mbc {
 
-/// Copies the side files; config.json says what is now stored.
+/// Copies the side files, all but a tokenizer that another one replaces;
+/// config.json says what is now stored.
 static Status writeSideFiles(const Checkpoint &checkpoint,
                              const ExportTensors &source,
                              const fs::path &target,
                              const ConvertOptions &options) {
   fs::path from = checkpoint.configPath().parent_path();
+  fs::path tokenizer = options.tokenizer;
   std::vector<std::string> names;
-  if (!options.hfModel.empty()) {
+  if (const Json *config = checkpoint.rebuiltConfig()) {
+    MBC_ASSIGN(std::string text,
+               source.configText(config->dump() + "\n",
+                                 checkpoint.configPath().string()));
+    MBC_TRY(writeWholeFile(target / "config.json", text));
+    if (tokenizer.empty())
+      tokenizer = checkpoint.folder() / "tokenizer";
+  } else if (!options.hfModel.empty()) {
     std::error_code code;
     for (const fs::directory_entry &entry :
          fs::directory_iterator(from, code)) {
       std::string name = entry.path().filename().string();
-      bool weights = name.ends_with(".safetensors") || name.ends_with(".bin") ||
-                     name.ends_with(".pth") || name.ends_with(".pt") ||
-                     name.ends_with(".safetensors.index.json");
-      if (entry.is_regular_file() && !weights && !name.starts_with("."))
+      bool weights = name.ends_with(".safetensors") ||
+                     name.ends_with(".safetensors.index.json") ||
+                     isForeignWeight(name);
+      if (entry.is_regular_file() && !weights && !name.starts_with(".") &&
+          entry.file_size() <= maxSideFile)
         names.push_back(name);
     }
   } else if (checkpoint.record()) {
     names = checkpoint.record()->sideFiles();
   }
   for (const std::string &name : names) {
+    if (!options.tokenizer.empty() && isTokenizerFile(name))
+      continue;
     MBC_ASSIGN(std::string bytes,
                readWholeFile(from / name, uint64_t(1) << 30));
     if (name == "config.json") {
@@ -43,7 +58,38 @@ static Status writeSideFiles(const Checkpoint &checkpoint,
     }
     MBC_TRY(writeWholeFile(target / name, bytes));
   }
+  std::error_code code;
+  if (tokenizer.empty() ||
+      (options.tokenizer.empty() && !fs::is_directory(tokenizer, code)))
+    return {};
+  MBC_ASSIGN(size_t copied, copyTokenizer(tokenizer, target));
+  if (!copied && !options.tokenizer.empty())
+    return inputError(fmt::format(
+        "{}: holds no tokenizer; expected tokenizer.json, tokenizer.model or "
+        "vocab.json",
+        tokenizer.string()));
   return {};
+}
+
+/// The files of a folder of weights, as far as they are to be written again.
+static std::vector<HfShardLayout> layoutOf(const HfFolder &folder) {
+  std::vector<HfShardLayout> layout;
+  for (const HfShard &shard : folder.shards()) {
+    HfShardLayout &out = layout.emplace_back();
+    out.file = shard.file;
+    for (size_t i = 0; i < shard.tensorCount; ++i)
+      out.tensors.push_back(folder.tensors()[shard.firstTensor + i].name);
+  }
+  return layout;
+}
+
+/// Whether a folder has weights, and not only a configuration.
+static bool hasWeights(const fs::path &folder) {
+  std::error_code code;
+  for (const fs::directory_entry &entry : fs::directory_iterator(folder, code))
+    if (entry.path().extension() == ".safetensors")
+      return true;
+  return false;
 }
 
 /// The order of tensors in the source, or that of the declaration.
@@ -68,16 +114,21 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
                                          const ConvertOptions &options) {
   auto start = std::chrono::steady_clock::now();
   std::vector<fs::path> sources = {megatron};
-  if (!options.hfModel.empty())
-    sources.push_back(options.hfModel);
+  for (const fs::path &folder : {options.hfModel, options.tokenizer})
+    if (!folder.empty())
+      sources.push_back(folder);
   MBC_ASSIGN(StagedDirectory staged,
              StagedDirectory::create(target, options.overwrite, sources));
-  MBC_ASSIGN(fs::path iteration, findTorchDistFolder(megatron));
+  MBC_ASSIGN(fs::path iteration, iterationFolder(megatron, options.iteration));
+  MBC_ASSIGN(iteration, findTorchDistFolder(iteration));
   FileStamps stamps(iteration, /*deep=*/true);
   OpenOptions open;
   open.config = options.config;
   open.hfModel = options.hfModel;
   open.threads = options.threads;
+  open.model = options.model;
+  open.vocabulary = options.vocabulary;
+  open.iteration = options.iteration;
   MBC_ASSIGN(std::unique_ptr<Checkpoint> checkpoint,
              Checkpoint::open(library, megatron, open));
   const SourceRecord *record = checkpoint->record();
@@ -89,18 +140,24 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
   HfWriteOptions write;
   if (options.maxShard)
     write.maxShardBytes = *options.maxShard;
-  else if (record)
+  else if (!options.hfModel.empty() && hasWeights(options.hfModel)) {
+    MBC_ASSIGN(std::unique_ptr<HfFolder> reference,
+               HfFolder::open(options.hfModel));
+    write.layout = layoutOf(*reference);
+    if (!reference->indexPath().empty())
+      write.indexName = reference->indexPath().filename().string();
+  } else if (record)
     write.layout = record->layout();
   for (HfShardLayout &shard : write.layout)
     std::erase_if(shard.tensors, [&](const std::string &name) {
       return tensors->find(name) < 0; // scales, where values are written
     });
-  if (source->keepsTypes() && !options.maxShard)
+  if (source->keepsTypes() && options.hfModel.empty() && !options.maxShard)
     write.rawIndex = record->rawIndex();
   else
     for (HfShardLayout &shard : write.layout)
       shard.rawHeader.clear();
-  if (record && !record->indexName().empty())
+  if (options.hfModel.empty() && record && !record->indexName().empty())
     write.indexName = record->indexName();
 
   ConvertReport report;
@@ -108,6 +165,7 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
   report.source = megatron;
   report.target = target;
   report.tensors = tensors->tensors().size();
+  report.skipped = checkpoint->trainingState();
   report.indexedLayers = checkpoint->plan().indexed_layers;
   report.parameters = source->parameters();
   for (const TensorInfo &info : tensors->tensors())
@@ -131,6 +189,7 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
   MBC_TRY(staged.commit());
   progress.finish();
   report.notes = staged.notes();
+  std::ranges::copy(checkpoint->notes(), std::back_inserter(report.notes));
   std::ranges::copy(source->notes(), std::back_inserter(report.notes));
   std::ranges::move(written.notes, std::back_inserter(report.notes));
   report.seconds =

@@ -3,6 +3,7 @@
 #include "compiler/Bridge/Convert.h"
 #include "compiler/Bridge/Manifest.h"
 #include "compiler/Bridge/MegatronConfig.h"
+#include "compiler/Bridge/TokenizerFiles.h"
 #include "runtime/core/File.h"
 #include "runtime/core/FileStamps.h"
 #include "runtime/core/Parallel.h"
@@ -131,18 +132,6 @@ static void typeNotes(const plan::PlanT &plan, std::optional<DType> asked,
   }
   notes.insert(notes.end(), widened.begin(), widened.end());
   notes.insert(notes.end(), kept.begin(), kept.end());
-}
-
-/// Files that a tokenizer consists of, for Bridge's tokenizer/ folder.
-static bool isTokenizerFile(std::string_view name) {
-  for (std::string_view known :
-       {"tokenizer.json", "tokenizer_config.json", "tokenizer.model",
-        "tiktoken.model", "special_tokens_map.json", "added_tokens.json",
-        "vocab.json", "merges.txt", "chat_template.jinja",
-        "chat_template.json"})
-    if (name == known)
-      return true;
-  return false;
 }
 
 static Status writeTokenizer(const HfFolder &folder, const fs::path &target) {

@@ -1,7 +1,9 @@
 //===- MegatronConfig.cpp -------------------------------------------------===//
 #include "compiler/Bridge/MegatronConfig.h"
 
+#include "compiler/Bridge/MegatronArguments.h"
 #include "dialects/NN/Expr.h"
+#include "dialects/NN/ExprFold.h"
 #include "runtime/core/Json.h"
 
 #include <yaml-cpp/yaml.h>
@@ -135,7 +137,6 @@ std::string runConfigYaml(ProvedModel &proved,
   for (const auto &[field, value] : evaluateFields(proved))
     setPath(model, field, yamlOf(value));
   std::string torch(torchName(inputs.paramsDType));
-  model["activation_func"] = pythonObject("torch.nn.functional.silu");
   model["params_dtype"] = pythonObject("torch." + torch);
   model["bf16"] = inputs.paramsDType == DType::BF16;
   model["fp16"] = inputs.paramsDType == DType::F16;
@@ -194,56 +195,18 @@ static PickleValue megatronArgs(const Fields &fields,
   auto add = [&](const char *name, PickleValue value) {
     args.emplace_back(name, std::move(value));
   };
-  // Names that --use-checkpoint-args reads and that a provider has too.
-  static const char *const shared[] = {"num_layers",
-                                       "hidden_size",
-                                       "ffn_hidden_size",
-                                       "seq_length",
-                                       "num_attention_heads",
-                                       "num_query_groups",
-                                       "kv_channels",
-                                       "position_embedding_type",
-                                       "rotary_base",
-                                       "rotary_percent",
-                                       "add_bias_linear",
-                                       "add_qkv_bias",
-                                       "normalization",
-                                       "attention_dropout",
-                                       "hidden_dropout",
-                                       "mtp_num_layers",
-                                       "moe_layer_freq",
-                                       "moe_ffn_hidden_size",
-                                       "moe_router_topk",
-                                       "moe_router_pre_softmax",
-                                       "moe_grouped_gemm",
-                                       "moe_shared_expert_intermediate_size",
-                                       "moe_router_score_function",
-                                       "moe_router_enable_expert_bias",
-                                       "moe_router_topk_scaling_factor",
-                                       "make_vocab_size_divisible_by",
-                                       "qk_layernorm",
-                                       "multi_latent_attention",
-                                       "q_lora_rank",
-                                       "kv_lora_rank",
-                                       "qk_head_dim",
-                                       "qk_pos_emb_head_dim",
-                                       "v_head_dim"};
-  for (const char *name : shared)
+  for (const char *name : sharedArguments())
     if (Attribute value = find(fields, name))
       add(name, pickleOf(value));
-  auto rename = [&](const char *from, const char *to) {
-    if (Attribute value = find(fields, from))
-      add(to, pickleOf(value));
-  };
-  rename("layernorm_epsilon", "norm_epsilon");
-  rename("num_moe_experts", "num_experts");
-  rename("seq_length", "max_position_embeddings");
-  rename("gated_linear_unit", "swiglu");
-  rename("vocab_size", "padded_vocab_size");
-  if (auto tied = dyn_cast_or_null<BoolAttr>(
-          find(fields, "share_embeddings_and_output_weights")))
-    add("untie_embeddings_and_output_weights",
-        PickleValue::boolean(!tied.getValue()));
+  for (const MegatronArgument &renamed : renamedArguments()) {
+    Attribute value = find(fields, renamed.field);
+    if (auto flag = dyn_cast_or_null<BoolAttr>(value); flag && renamed.negated)
+      add(renamed.argument, PickleValue::boolean(!flag.getValue()));
+    else if (value)
+      add(renamed.argument, pickleOf(value));
+  }
+  if (Attribute value = find(fields, "seq_length"))
+    add("seq_length", pickleOf(value));
   add("group_query_attention", PickleValue::boolean(true));
   add("add_position_embedding", PickleValue::boolean(true));
   add("use_rotary_position_embeddings", PickleValue::boolean(true));
@@ -285,6 +248,28 @@ PickleValue commonState(ProvedModel &proved,
        {"content_metadata", PickleValue::dict(std::move(content))}});
 }
 
+/// Whether Megatron computes with the value of a member, unsaid.
+static bool isWhatMegatronHas(ProvedModel &proved, NamedAttribute member) {
+  nn::ModelOp model = proved.model();
+  auto symbol = [&](StringRef name) { return wmap::configValue(model, name); };
+  auto field = [](Attribute) { return Attribute(); };
+  for (auto line : proved.mapping().getOps<wmap::HfFieldOp>()) {
+    if (line.getField().rsplit('.').second != member.getName().getValue())
+      continue;
+    std::string why;
+    if (line.getWhen()) {
+      auto holds = dyn_cast_or_null<BoolAttr>(
+          nn::evaluate(*line.getWhen(), {symbol, field}, why));
+      if (!holds || !holds.getValue())
+        continue;
+    }
+    Attribute value = nn::evaluate(line.getValue(), {symbol, field}, why);
+    if (value && nn::equalValues(value, member.getValue()))
+      return true;
+  }
+  return false;
+}
+
 std::vector<std::string> configLeftOut(ProvedModel &proved) {
   std::vector<std::string> notes;
   auto values = proved.model()->getAttrOfType<DictionaryAttr>("values");
@@ -303,7 +288,8 @@ std::vector<std::string> configLeftOut(ProvedModel &proved) {
       changed.set(member.getName(),
                   FloatAttr::get(Float64Type::get(ctx), 0.123456789));
       if (evaluateFields(proved, name.getName(), changed.getDictionary(ctx)) !=
-          base)
+              base ||
+          isWhatMegatronHas(proved, member))
         continue;
       left += (left.empty() ? "" : ", ") + member.getName().str() + " = " +
               nn::exprText(member.getValue());

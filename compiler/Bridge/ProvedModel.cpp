@@ -71,6 +71,26 @@ Expected<std::unique_ptr<ProvedModel>>
 ProvedModel::create(const ModelLibrary &library, const fs::path &config,
                     const ConfigOptions &options) {
   MBC_ASSIGN(Json json, Json::parseFile(config));
+  return create(library, json, config, options);
+}
+
+Expected<std::unique_ptr<ProvedModel>>
+ProvedModel::declaration(const ModelLibrary &library,
+                         const DeclaredModel &declared) {
+  std::unique_ptr<ProvedModel> proved(new ProvedModel);
+  proved->which = declared;
+  proved->sources.setVirtualFileSystem(library.fileSystem());
+  MBC_TRY(proved->captured([&] {
+    proved->module = importFiles(proved->context, proved->sources,
+                                 {declared.modelFile, declared.mappingFile});
+    return success(bool(proved->module));
+  }));
+  return proved;
+}
+
+Expected<std::unique_ptr<ProvedModel>>
+ProvedModel::create(const ModelLibrary &library, const Json &json,
+                    const fs::path &config, const ConfigOptions &options) {
   MBC_ASSIGN(std::string architecture, architectureOf(json, config));
   const DeclaredModel *declared = library.findArchitecture(architecture);
   if (!declared)
@@ -95,7 +115,7 @@ ProvedModel::create(const ModelLibrary &library, const fs::path &config,
     elaborate.config = config.string();
     elaborate.strictConfig = options.strictConfig;
     elaborate.accept.assign(options.accept.begin(), options.accept.end());
-    buildElaboration(passes, elaborate);
+    buildElaboration(passes, json, elaborate);
     return passes.run(*proved->module);
   }));
   return proved;

@@ -4,6 +4,7 @@
 #include "compiler/Bridge/ModelLibrary.h"
 #include "compiler/Transforms/Admissible.h"
 #include "compiler/Transforms/WMapEntries.h"
+#include "runtime/core/Json.h"
 #include "runtime/io/TensorSet.h"
 #include "runtime/schema/plan_generated.h"
 
@@ -42,6 +43,16 @@ public:
   static Expected<std::unique_ptr<ProvedModel>>
   create(const ModelLibrary &library, const std::filesystem::path &config,
          const ConfigOptions &options);
+
+  /// The same for a configuration that is in no file; `name` stands for it in
+  /// messages.
+  static Expected<std::unique_ptr<ProvedModel>>
+  create(const ModelLibrary &library, const Json &config,
+         const std::filesystem::path &name, const ConfigOptions &options);
+  /// A model and its mapping as they are declared, without a proof: `model()`
+  /// and `mapping()` hold expressions.
+  static Expected<std::unique_ptr<ProvedModel>>
+  declaration(const ModelLibrary &library, const DeclaredModel &declared);
 
   /// The symbolic proof alone, for every configuration at once.
   static Status proveSymbolically(const ModelLibrary &library,

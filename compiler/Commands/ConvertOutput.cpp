@@ -9,6 +9,15 @@
 
 namespace mbc {
 
+Json trainingStateJson(const TrainingState &state) {
+  return Json::object({{"optimizer_tensors", state.optimizerTensors},
+                       {"optimizer_objects", state.optimizerObjects},
+                       {"rng_states", state.rng},
+                       {"rerun_states", state.rerun},
+                       {"extra_states", state.extraStates},
+                       {"scheduler", state.scheduler}});
+}
+
 Json convertJson(const ConvertReport &report) {
   Json notes = Json::array();
   for (const std::string &note : report.notes)
@@ -21,6 +30,7 @@ Json convertJson(const ConvertReport &report) {
                        {"bytes", report.bytes},
                        {"seconds", report.seconds},
                        {"indexed_layers", report.indexedLayers},
+                       {"skipped", trainingStateJson(report.skipped)},
                        {"notes", std::move(notes)}});
 }
 
@@ -32,6 +42,8 @@ Outcome convertOutcome(std::string_view done, const ConvertReport &report) {
       groupedNumber(report.parameters), sizeText(report.bytes),
       rateText(report.seconds, report.bytes), report.source.string(),
       report.target.string());
+  if (!report.skipped.empty())
+    outcome.text += "left out: " + report.skipped.text() + "\n";
   for (const std::string &note : report.notes)
     outcome.text += "note: " + note + "\n";
   outcome.json = convertJson(report);

@@ -9,5 +9,6 @@ namespace mbc {
 /// "imported Llama: ..." and the members of Json.
 Outcome convertOutcome(std::string_view done, const ConvertReport &report);
 Json convertJson(const ConvertReport &report);
+Json trainingStateJson(const TrainingState &state);
 
 } // namespace mbc

@@ -1,13 +1,16 @@
 //===- Export.cpp - mbc export --------------------------------------------===//
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ConvertOutput.h"
+#include "compiler/Commands/ReferenceOptions.h"
+#include "runtime/core/Text.h"
 
 namespace mbc {
 
 namespace {
 
 struct ExportArguments {
-  std::string source, target, dtype, maxShard, fp8Block, hfModel;
+  std::string source, target, dtype, maxShard, fp8Block, tokenizer;
+  ReferenceOptions reference;
   bool overwrite = false;
 };
 
@@ -20,9 +23,10 @@ Expected<Outcome> runExport(const ExportArguments &options,
     MBC_ASSIGN(exported.fp8Block,
                parseCount("--fp8-block", options.fp8Block, 1, 1u << 20));
   }
+  exported.tokenizer = options.tokenizer;
   exported.overwrite = options.overwrite;
   BridgeOptions open = common.bridge();
-  open.hfModel = options.hfModel;
+  MBC_TRY(options.reference.addTo(open));
   MBC_ASSIGN(AutoBridge bridge,
              AutoBridge::from_megatron(options.source, open));
   MBC_ASSIGN(ConvertReport report,
@@ -55,18 +59,22 @@ void addExport(CLI::App &root, CommandList &commands) {
               "Store what the declaration marks 'scaled' as FP8 E4M3 with an "
               "F32 scale for each block of N x N (largest magnitude / 448), "
               "and say so in config.json")
-      .option("--hf-model", options->hfModel, "DIR",
-              "Take config.json and the tokenizer from here, for a checkpoint "
-              "without a record of its source")
+      .option("--tokenizer", options->tokenizer, "DIR",
+              "Take the tokenizer from this folder (default: that of the "
+              "source, else the folder 'tokenizer' of the checkpoint)")
       .flag("--overwrite", options->overwrite,
-            "Replace HF_DIR, once the new one is complete")
-      .configOptions()
-      .bridgeFlags()
-      .examples("  mbc export megatron -o hf\n"
-                "  mbc export megatron/iter_0000100 -o hf --max-shard-size "
-                "2GB\n"
-                "  mbc export trained -o hf --fp8-block 128\n"
-                "  mbc export run/checkpoints -o hf --hf-model Llama-3.1-8B");
+            "Replace HF_DIR, once the new one is complete");
+  options->reference.declare(
+      command, "Take config.json, tokenizer and the cut into files from here. "
+               "Without it, a checkpoint that mbc did not import gets a "
+               "config.json from Megatron's own configuration");
+  command.configOptions().bridgeFlags().examples(
+      "  mbc export megatron -o hf\n"
+      "  mbc export megatron/iter_0000100 -o hf --max-shard-size "
+      "2GB\n"
+      "  mbc export trained -o hf --fp8-block 128\n"
+      "  mbc export run/checkpoints -o hf --iteration 2000\n"
+      "  mbc export run/checkpoints -o hf --hf-model Llama-3.1-8B");
   command.run = [options, &common = command.common] {
     return runExport(*options, common);
   };

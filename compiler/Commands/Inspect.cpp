@@ -1,5 +1,7 @@
 //===- Inspect.cpp - mbc inspect ------------------------------------------===//
+#include "compiler/Bridge/Iteration.h"
 #include "compiler/Commands/Command.h"
+#include "compiler/Commands/ReferenceOptions.h"
 #include "compiler/Commands/TextTable.h"
 #include "runtime/core/Text.h"
 #include "runtime/io/NumberText.h"
@@ -148,9 +150,10 @@ Expected<Outcome> inspectHf(const ModelLibrary &library, const fs::path &path,
   return describe(what, listTensors);
 }
 
-Expected<Outcome> inspectMegatron(const ModelLibrary &library,
-                                  const fs::path &path, unsigned threads,
-                                  bool listTensors) {
+Expected<Outcome> inspectMegatron(const ModelLibrary &library, fs::path path,
+                                  std::optional<uint64_t> iteration,
+                                  unsigned threads, bool listTensors) {
+  MBC_ASSIGN(path, iterationFolder(path, iteration));
   MBC_ASSIGN(auto checkpoint, TorchDistCheckpoint::open(path, {{}, threads}));
   Inspected what{
       "Megatron torch_dist", checkpoint->folder(), checkpoint.get(), {}, {}};
@@ -158,8 +161,9 @@ Expected<Outcome> inspectMegatron(const ModelLibrary &library,
   if (record)
     addModel(what, library, record->filesFolder() / "config.json");
   else
-    what.notes.push_back("holds no record of a Hugging Face source; export and "
-                         "verify need --hf-model DIR");
+    what.notes.push_back(
+        "holds no record of a Hugging Face source; export and verify rebuild "
+        "config.json from Megatron's configuration, or take --hf-model DIR");
   what.facts.push_back({"objects", std::to_string(checkpoint->blobs().size())});
   return describe(what, listTensors);
 }
@@ -179,7 +183,7 @@ Expected<Outcome> inspectFile(const fs::path &path, bool listTensors) {
 
 void addInspect(CLI::App &root, CommandList &commands) {
   struct Options {
-    std::string path;
+    std::string path, iteration;
     bool tensors = false;
   };
   auto &command = *commands.emplace_back(std::make_unique<Command>(
@@ -196,6 +200,7 @@ void addInspect(CLI::App &root, CommandList &commands) {
       .examples("  mbc inspect SmolLM2-135M-Instruct\n"
                 "  mbc inspect megatron --tensors\n"
                 "  mbc inspect model-00001-of-00002.safetensors --json");
+  ReferenceOptions::declareIteration(command, options->iteration);
   command.run = [options, &common = command.common]() -> Expected<Outcome> {
     MBC_TRY(resolveInPlace(options->path));
     ModelLibrary library;
@@ -206,7 +211,9 @@ void addInspect(CLI::App &root, CommandList &commands) {
     MBC_ASSIGN(CheckpointKind kind, detectCheckpoint(options->path));
     if (kind == CheckpointKind::HuggingFace)
       return inspectHf(library, options->path, options->tensors);
-    return inspectMegatron(library, options->path, common.threads,
+    MBC_ASSIGN(std::optional<uint64_t> iteration,
+               parseIteration(options->iteration));
+    return inspectMegatron(library, options->path, iteration, common.threads,
                            options->tensors);
   };
 }

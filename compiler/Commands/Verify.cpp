@@ -1,6 +1,8 @@
 //===- Verify.cpp - mbc verify --------------------------------------------===//
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/CompareOutput.h"
+#include "compiler/Commands/ConvertOutput.h"
+#include "compiler/Commands/ReferenceOptions.h"
 #include "runtime/core/Text.h"
 
 #include <fmt/format.h>
@@ -10,7 +12,8 @@ namespace mbc {
 namespace {
 
 struct VerifyArguments {
-  std::string a, b, hfModel;
+  std::string a, b;
+  ReferenceOptions reference;
   bool valuesOnly = false, tensorsOnly = false;
 
   VerifyScope scope() const {
@@ -63,6 +66,8 @@ Outcome ofOne(const VerifyArguments &options, const VerifyReport &report) {
   }
   outcome.text += exchangesText(report.exchanges);
   Json stored = addSentences(report.storedDifferences, "", outcome);
+  for (const std::string &note : report.notes)
+    outcome.text += "note: " + note + "\n";
   outcome.text += "checked:\n";
   for (const std::string &item : report.checked) {
     outcome.text += "  " + item + "\n";
@@ -73,6 +78,7 @@ Outcome ofOne(const VerifyArguments &options, const VerifyReport &report) {
   if (report.recordsWithoutCrc)
     outcome.json.set("records_without_crc", *report.recordsWithoutCrc);
   if (report.megatron) {
+    outcome.json.set("skipped", trainingStateJson(report.skipped));
     outcome.json.set("manifest", report.hasManifest);
     outcome.json.set("manifest_differences", std::move(differences));
     outcome.json.set("exchanges", exchangesJson(report.exchanges));
@@ -90,7 +96,7 @@ Outcome ofOne(const VerifyArguments &options, const VerifyReport &report) {
 Expected<Outcome> runVerify(const VerifyArguments &options,
                             const CommonOptions &common) {
   BridgeOptions open = common.bridge();
-  open.hfModel = options.hfModel;
+  MBC_TRY(options.reference.addTo(open));
   MBC_ASSIGN(AutoBridge a, AutoBridge::open(options.a, open));
   Outcome outcome;
   VerifyReport report;
@@ -131,15 +137,15 @@ void addVerify(CLI::App &root, CommandList &commands) {
             "Compare tensors of different float types by value, after exact "
             "widening, instead of reporting the type; implies --tensors-only")
       .flag("--tensors-only", options->tensorsOnly,
-            "Leave out the files beside the tensors")
-      .option("--hf-model", options->hfModel, "DIR",
-              "Take config.json from here, for a Megatron checkpoint without a "
-              "record of its source")
-      .configOptions()
-      .examples("  mbc verify SmolLM2 megatron\n"
-                "  mbc verify SmolLM2 exported --json\n"
-                "  mbc verify megatron/iter_0000000\n"
-                "  mbc verify bf16-folder fp32-folder --values-only");
+            "Leave out the files beside the tensors");
+  options->reference.declare(
+      command, "Take config.json from here, instead of a Megatron checkpoint's "
+               "record of its source or its own configuration");
+  command.configOptions().examples(
+      "  mbc verify SmolLM2 megatron\n"
+      "  mbc verify SmolLM2 exported --json\n"
+      "  mbc verify megatron/iter_0000000\n"
+      "  mbc verify bf16-folder fp32-folder --values-only");
   command.run = [options, &common = command.common] {
     return runVerify(*options, common);
   };

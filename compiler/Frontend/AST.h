@@ -294,9 +294,17 @@ struct Part {
 
 /// `name <-> field` (both ways) or `field = expr` (`name` empty).
 struct ConfigLine {
+  enum class Kind {
+    Field,      ///< written into Megatron's configuration, and compared with it
+    Neutral,    ///< of Megatron; compared where it is there, never written
+    HuggingFace ///< of config.json; what Megatron has no field for
+  };
+  Kind kind = Kind::Field;
   Ident name;
   Path field;
   ExprPtr value;
+  bool free = false; ///< a checkpoint may have another value
+  ExprPtr condition; ///< `free unless`; of a Hugging Face line `when`
 };
 struct Scale {
   SMLoc loc;

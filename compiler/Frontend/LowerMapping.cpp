@@ -94,18 +94,35 @@ private:
   }
 
   void lowerConfig(const ast::ConfigLine &line, NameScope &names) {
+    using Kind = ast::ConfigLine::Kind;
     std::string field = line.field.str();
-    auto [it, isNew] = fields.try_emplace(field, line.field.loc());
+    bool hf = line.kind == Kind::HuggingFace;
+    auto [it, isNew] =
+        (hf ? hfFields : fields).try_emplace(field, line.field.loc());
     if (!isNew) {
       auto diag = diagnostics.error(line.field.loc()); // L81
-      diag << "Megatron's field '" << field << "' is given twice";
+      diag << (hf ? "field '" : "Megatron's field '") << field
+           << "' is given twice";
       diag.attachNote(at(it->second)) << "first given here";
       return;
     }
     if (line.value) {
-      if (auto value = expr(*line.value, names); succeeded(value))
-        wmap::ConfigOp::create(builder, at(line.field.loc()), field, *value,
-                               StringAttr());
+      auto value = expr(*line.value, names);
+      FailureOr<Attribute> condition = Attribute();
+      if (line.condition)
+        condition = expr(*line.condition, names);
+      if (failed(value) || failed(condition))
+        return;
+      Location loc = at(line.field.loc());
+      if (line.free && !*condition)
+        condition = Attribute(builder.getBoolAttr(false));
+      if (hf)
+        wmap::HfFieldOp::create(builder, loc, field, *value, *condition);
+      else if (line.kind == Kind::Neutral)
+        wmap::NeutralOp::create(builder, loc, field, *value);
+      else
+        wmap::ConfigOp::create(builder, loc, field, *value, StringAttr(),
+                               *condition);
       return;
     }
     const NameScope::Entry *entry = names.lookup(line.name.name);
@@ -116,7 +133,7 @@ private:
     }
     wmap::ConfigOp::create(builder, at(line.name.loc), field,
                            FlatSymbolRefAttr::get(ctx, line.name.name),
-                           builder.getStringAttr(line.name.name));
+                           builder.getStringAttr(line.name.name), Attribute());
   }
 
   void lowerScale(const ast::Scale &scale, NameScope &names) {
@@ -332,7 +349,7 @@ private:
   OpBuilder &builder;
   MLIRContext *ctx;
   llvm::StringMap<const ast::Part *> parts;
-  llvm::StringMap<llvm::SMLoc> fields;
+  llvm::StringMap<llvm::SMLoc> fields, hfFields;
   llvm::StringSet<> expanding;
   llvm::SmallPtrSet<const ast::Library *, 8> seen;
 };

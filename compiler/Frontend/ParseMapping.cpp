@@ -42,6 +42,22 @@ Result Parser::parseConfigLines(std::vector<ast::ConfigLine> &lines) {
 }
 
 Result Parser::parseConfigLine(ast::ConfigLine &line) {
+  using Kind = ast::ConfigLine::Kind;
+  if (peek(1).isIdentifier()) {
+    if (acceptWord("neutral"))
+      line.kind = Kind::Neutral;
+    else if (acceptWord("hf"))
+      line.kind = Kind::HuggingFace;
+  }
+  if (line.kind != Kind::Field) {
+    bool hf = line.kind == Kind::HuggingFace;
+    if (parsePath(line.field,
+                  hf ? "a field of config.json" : "a field of Megatron") ||
+        expect("=") || parseConfigExpr(line.value) ||
+        (hf && acceptWord("when") && parseConfigExpr(line.condition)))
+      return failure();
+    return expect(";");
+  }
   ast::Path left;
   if (parsePath(left, "a name of the config or a field of Megatron"))
     return failure();
@@ -61,6 +77,9 @@ Result Parser::parseConfigLine(ast::ConfigLine &line) {
   if (!accept("="))
     return unexpected("'<->' or '='");
   if (parseConfigExpr(line.value))
+    return failure();
+  line.free = acceptWord("free");
+  if (line.free && acceptWord("unless") && parseConfigExpr(line.condition))
     return failure();
   return expect(";");
 }

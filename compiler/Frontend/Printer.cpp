@@ -495,13 +495,22 @@ void Printer::print(const Mapping &mapping) {
 }
 
 void Printer::print(const ConfigLine &configLine) {
-  line();
+  using Kind = ConfigLine::Kind;
+  line() << (configLine.kind == Kind::Neutral       ? "neutral "
+             : configLine.kind == Kind::HuggingFace ? "hf "
+                                                    : "");
   if (!configLine.name.name.empty())
     os << configLine.name.name << " <-> ";
   os << configLine.field.str();
   if (configLine.value) {
     os << " = ";
     print(*configLine.value);
+  }
+  if (configLine.free)
+    os << " free";
+  if (configLine.condition) {
+    os << (configLine.free ? " unless " : " when ");
+    print(*configLine.condition);
   }
   os << ";\n";
 }

@@ -41,6 +41,31 @@ Attribute mbc::nn::jsonToAttribute(MLIRContext *ctx, const Json &json) {
   llvm_unreachable("all kinds are handled");
 }
 
+Json mbc::nn::attributeToJson(Attribute value) {
+  if (auto flag = dyn_cast<BoolAttr>(value))
+    return Json(flag.getValue());
+  if (std::optional<int64_t> number = asInt(value))
+    return Json(*number);
+  if (auto number = dyn_cast<FloatAttr>(value))
+    return Json(number.getValueAsDouble());
+  if (auto text = dyn_cast<StringAttr>(value))
+    return Json(text.str());
+  if (auto list = dyn_cast<ArrayAttr>(value)) {
+    Json result = Json::array();
+    for (Attribute element : list)
+      result.push(attributeToJson(element));
+    return result;
+  }
+  if (auto record = dyn_cast<DictionaryAttr>(value)) {
+    Json result = Json::object();
+    for (NamedAttribute member : record)
+      result.set(member.getName().getValue(),
+                 attributeToJson(member.getValue()));
+    return result;
+  }
+  return Json();
+}
+
 void ConfigFile::addLeaves(const Json &json, const std::string &path) {
   if (!json.isObject() || (json.members().empty() && !path.empty())) {
     leaves.push_back(path);

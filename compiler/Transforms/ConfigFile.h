@@ -13,6 +13,8 @@ namespace mbc::nn {
 
 /// Ints i64, floats f64, null `unit`, objects dictionaries.
 mlir::Attribute jsonToAttribute(mlir::MLIRContext *ctx, const Json &json);
+/// The same backwards, for a value.
+Json attributeToJson(mlir::Attribute value);
 
 /// What a field of config.json is for the model.
 enum class FieldUse { Unknown, Inert, Neutral, Accepted, Used };

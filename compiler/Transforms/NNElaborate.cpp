@@ -16,6 +16,8 @@ namespace {
 
 struct NNElaborate : nn::impl::NNElaborateBase<NNElaborate> {
   using NNElaborateBase::NNElaborateBase;
+  NNElaborate(NNElaborateOptions options, Json config)
+      : NNElaborateBase(std::move(options)), given(std::move(config)) {}
 
   void runOnOperation() override {
     if (failed(elaborate()))
@@ -25,7 +27,8 @@ struct NNElaborate : nn::impl::NNElaborateBase<NNElaborate> {
   LogicalResult elaborate() {
     ModuleOp module = getOperation();
     auto place = FileLineColLoc::get(&getContext(), config.getValue(), 0, 0);
-    Expected<Json> json = Json::parseFile(config.getValue());
+    Expected<Json> json =
+        given ? Expected<Json>(*given) : Json::parseFile(config.getValue());
     if (!json) // (E02)
       return emitError(UnknownLoc::get(&getContext())) << json.error().message;
     ConfigFile file(&getContext(), *json);
@@ -67,6 +70,13 @@ struct NNElaborate : nn::impl::NNElaborateBase<NNElaborate> {
                                        : "expected one of " + known);
     return {};
   }
+
+  std::optional<Json> given;
 };
 
 } // namespace
+
+std::unique_ptr<Pass> mbc::nn::createElaborateFor(Json config,
+                                                  NNElaborateOptions options) {
+  return std::make_unique<NNElaborate>(std::move(options), std::move(config));
+}

@@ -3,6 +3,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
+#include "runtime/core/Json.h"
 
 #include <memory>
 #include <string>
@@ -14,5 +15,10 @@ namespace mbc::nn {
 
 #define GEN_PASS_REGISTRATION
 #include "compiler/Transforms/NNPasses.h.inc"
+
+/// `nn-elaborate` for a configuration that is in no file; `options.config`
+/// names it in messages.
+std::unique_ptr<mlir::Pass> createElaborateFor(Json config,
+                                               NNElaborateOptions options);
 
 } // namespace mbc::nn

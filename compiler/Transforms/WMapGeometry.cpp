@@ -1,6 +1,8 @@
 //===- WMapGeometry.cpp ---------------------------------------------------===//
 #include "compiler/Transforms/WMapGeometry.h"
 
+#include "dialects/NN/Expr.h"
+
 #include "llvm/ADT/STLExtras.h"
 
 using namespace mlir;
@@ -88,6 +90,24 @@ groupAxes(nn::TensorType type, ArrayRef<StringRef> spelled, ArrayAttr view,
 bool isInvertible(nn::TensorType type, ArrayRef<StringRef> spelled,
                   ArrayAttr view, std::string &why) {
   return groupAxes(type, spelled, view, why).has_value();
+}
+
+std::optional<SmallVector<Attribute>> storedSizes(nn::TensorType type,
+                                                  ArrayAttr view) {
+  std::string why;
+  auto groups = groupAxes(type, {}, view, why);
+  if (!groups)
+    return std::nullopt;
+  SmallVector<nn::AxisAttr> axes = type.getAxes();
+  MLIRContext *ctx = type.getContext();
+  SmallVector<Attribute> sizes;
+  for (const auto &group : *groups) {
+    Attribute size = nn::intExpr(ctx, 1);
+    for (unsigned position : group)
+      size = nn::buildExpr(ctx, "*", {size, axes[position].getSize()});
+    sizes.push_back(size);
+  }
+  return sizes;
 }
 
 std::optional<StoredLayout> layoutOf(nn::TensorType type, StringRef part,

@@ -43,6 +43,11 @@ std::optional<StoredLayout> layoutOf(nn::TensorType type, llvm::StringRef part,
                                      llvm::ArrayRef<llvm::StringRef> spelled,
                                      mlir::ArrayAttr view, std::string &why);
 
+/// The stored dimensions of a whole tensor as expressions, before sizes are
+/// known; none when the view is no bijection.
+std::optional<llvm::SmallVector<mlir::Attribute>>
+storedSizes(nn::TensorType type, mlir::ArrayAttr view);
+
 /// Checks a view or a part selection without sizes (before elaboration).
 bool isInvertible(nn::TensorType type, llvm::ArrayRef<llvm::StringRef> spelled,
                   mlir::ArrayAttr view, std::string &why);

@@ -23,10 +23,33 @@ def WMap_ConfigOp : WMap_Op<"config", [HasParent<"MappingOp">]> {
   let summary = "a field of Megatron's configuration";
   let description = [{
     `value` is an expression over configuration names. With `name`, the field
-    *is* that name, so that the Hugging Face side can be made from it too.
+    *is* that name. A configuration that was not written from this mapping must
+    have the same value, or, with `binding`, only while that condition holds.
   }];
-  let arguments = (ins StrAttr:$field, AnyAttr:$value, OptionalAttr<StrAttr>:$name);
-  let assemblyFormat = "$field `=` $value (`both_ways` $name^)? attr-dict";
+  let arguments = (ins StrAttr:$field, AnyAttr:$value, OptionalAttr<StrAttr>:$name,
+                       OptionalAttr<AnyAttr>:$binding);
+  let assemblyFormat = [{
+    $field `=` $value (`both_ways` $name^)? (`binding` $binding^)? attr-dict
+  }];
+}
+
+def WMap_NeutralOp : WMap_Op<"neutral", [HasParent<"MappingOp">]> {
+  let summary = "a field of Megatron's that changes the model unless it is `value`";
+  let description = [{
+    Never written; a configuration that has it must have this value.
+  }];
+  let arguments = (ins StrAttr:$field, AnyAttr:$value);
+  let assemblyFormat = "$field `=` $value attr-dict";
+}
+
+def WMap_HfFieldOp : WMap_Op<"hf_field", [HasParent<"MappingOp">]> {
+  let summary = "a field of config.json that Megatron's configuration has no field for";
+  let description = [{
+    What Megatron computes with: a config.json that is made from Megatron's
+    configuration says so, while `when` holds.
+  }];
+  let arguments = (ins StrAttr:$field, AnyAttr:$value, OptionalAttr<AnyAttr>:$when);
+  let assemblyFormat = "$field `=` $value (`when` $when^)? attr-dict";
 }
 
 def WMap_ScaleOp : WMap_Op<"scale", [HasParent<"MappingOp">]> {

@@ -27,8 +27,10 @@
 #include "mbc/WeightStream.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,9 +39,19 @@ namespace mbc {
 
 /// How a checkpoint is understood; for everything that is done with it.
 struct BridgeOptions {
-  /// Folder or hub id whose config.json and side files stand in for those that
-  /// a Megatron checkpoint lacks.
+  /// Folder or hub id whose config.json, side files and cut into weight files
+  /// stand in for those of a Megatron checkpoint. Empty: those of its record,
+  /// or a config.json that is rebuilt from Megatron's own configuration.
   std::string hfModel;
+  /// Name of the declared model ("Llama") that the checkpoint must hold; it
+  /// decides where a rebuilt config.json fits several. Empty: found out.
+  std::string model;
+  /// Rows of the vocabulary without padding that the checkpoint must have; for
+  /// a Megatron configuration that does not say. At least 1.
+  std::optional<int64_t> vocabulary;
+  /// Of the root of a Megatron checkpoint with several iterations, the one to
+  /// open: N of iter_N. None: the one that its tracker names.
+  std::optional<uint64_t> iteration;
   /// Refuse fields of config.json that the declaration does not know.
   bool strictConfig = false;
   /// Fields of config.json whose unsupported values are accepted.

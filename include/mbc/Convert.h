@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mbc/DType.h"
+#include "mbc/TrainingState.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -39,6 +40,9 @@ struct ExportOptions {
   /// Store what the model declares as scaled in FP8 E4M3, with new scales of
   /// blocks of so many rows and columns.
   std::optional<uint32_t> fp8Block;
+  /// Folder or hub id whose tokenizer is written instead of the checkpoint's.
+  /// Empty: that of the source, else the folder "tokenizer" of the checkpoint.
+  std::string tokenizer;
   /// Replace the target, once the new one is complete.
   bool overwrite = false;
 };
@@ -52,6 +56,7 @@ struct ConvertReport {
   uint64_t bytes = 0;      ///< tensor bytes written
   double seconds = 0;
   bool indexedLayers = false;
+  TrainingState skipped; ///< export: what else the checkpoint holds
   /// What somebody should know about the result, one sentence each.
   std::vector<std::string> notes;
 };

@@ -3,6 +3,7 @@
 
 #include "mbc/Api.h"
 #include "mbc/DType.h"
+#include "mbc/TrainingState.h"
 
 #include <cstdint>
 #include <optional>
@@ -96,10 +97,11 @@ struct VerifyReport {
   /// Of two: the comparison. Of one: stored copies of tied parameters against
   /// their originals.
   CompareReport compared;
+  /// What somebody should know: how it was opened, how values were compared
+  /// where that is not bit by bit. One sentence each.
+  std::vector<std::string> notes;
 
   // Of two only.
-  /// How they were compared, where that is not bit by bit.
-  std::vector<std::string> notes;
   /// Files beside the weights that both sides have.
   uint64_t filesCompared = 0;
   /// Such files that differ, and metadata of weight files: a sentence each.
@@ -114,6 +116,8 @@ struct VerifyReport {
   // Of one checkpoint only.
   /// What was checked, one sentence each.
   std::vector<std::string> checked;
+  /// What a Megatron checkpoint holds besides weights.
+  TrainingState skipped;
   /// Records of a Megatron checkpoint that state no checksum.
   std::optional<uint64_t> recordsWithoutCrc;
   /// The checkpoint is of Megatron.

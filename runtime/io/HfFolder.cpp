@@ -4,6 +4,7 @@
 #include "runtime/core/Parallel.h"
 #include "runtime/core/Text.h"
 #include "runtime/io/SafetensorsIndex.h"
+#include "runtime/io/SideFiles.h"
 
 #include <algorithm>
 #include <array>
@@ -20,7 +21,7 @@ static constexpr std::string_view indexSuffix = ".safetensors.index.json";
 static constexpr std::string_view adapterFile = "adapter_model.safetensors";
 
 /// Weights of other formats and of other frameworks: neither read nor carried.
-static bool isForeignWeight(std::string_view name) {
+bool isForeignWeight(std::string_view name) {
   static constexpr std::array<std::string_view, 12> suffixes = {
       ".bin", ".bin.index.json", ".pt",   ".pth",     ".ckpt", ".gguf",
       ".h5",  ".h5.index.json",  ".onnx", ".msgpack", ".npz",  ".ot"};
@@ -45,6 +46,7 @@ public:
   }
 
 private:
+  std::string contentText(const std::string &subfolder) const;
   Status listFolder();
   Status checkLink(const std::string &name);
   Status chooseFiles();
@@ -73,6 +75,25 @@ private:
 // What is in the folder
 //===----------------------------------------------------------------------===//
 
+/// " (consolidated.00.pth, params.json)": what a subfolder holds, shortened.
+std::string HfFolderOpener::contentText(const std::string &subfolder) const {
+  std::error_code error;
+  std::set<std::string> names;
+  fs::directory_iterator it(out.root / subfolder, error), end;
+  for (; !error && it != end; it.increment(error))
+    names.insert(it->path().filename().string());
+  if (names.empty())
+    return "";
+  std::string text;
+  size_t shown = 0;
+  for (const std::string &name : names)
+    if (++shown <= 8)
+      text += (shown > 1 ? ", " : "") + name;
+  if (shown > 8)
+    text += fmt::format(" and {} more", shown - 8);
+  return " (" + text + ")";
+}
+
 /// Sorts the names of the folder's entries by what they are.
 Status HfFolderOpener::listFolder() {
   std::error_code error;
@@ -91,7 +112,7 @@ Status HfFolderOpener::listFolder() {
     return fileError(out.root, "cannot list", error.value());
   std::ranges::sort(names);
 
-  std::vector<std::string> subfolders;
+  std::vector<std::string> subfolders, large;
   for (const std::string &name : names) {
     if (name.starts_with('.'))
       continue;
@@ -100,7 +121,7 @@ Status HfFolderOpener::listFolder() {
       if (name.ends_with(indexSuffix) || name.ends_with(weightSuffix) ||
           name == "config.json")
         return inputError(at(name) + ": is a folder; expected a file");
-      subfolders.push_back(name);
+      subfolders.push_back(name + contentText(name));
       continue;
     }
     if (name.ends_with(indexSuffix)) {
@@ -113,9 +134,15 @@ Status HfFolderOpener::listFolder() {
       MBC_TRY(checkLink(name));
       if (!fs::is_regular_file(kind))
         return inputError(at(name) + ": is not a regular file");
-      out.sides.push_back(name);
+      if (fs::file_size(out.root / name, error) > maxSideFile && !error)
+        large.push_back(name);
+      else
+        out.sides.push_back(name);
     }
   }
+  if (!large.empty())
+    note(fmt::format("files of more than {} MiB are not carried: {}",
+                     maxSideFile >> 20, fmt::join(large, ", ")));
   if (!subfolders.empty())
     note(fmt::format("subfolders are not carried: {}",
                      fmt::join(subfolders, ", ")));

@@ -25,6 +25,9 @@ struct HfShard {
   size_t firstTensor = 0, tensorCount = 0;
 };
 
+/// Larger files beside the weights are left aside, and named in notes().
+constexpr uint64_t maxSideFile = uint64_t(256) << 20;
+
 /// A folder with `model.safetensors`, or with shards and an index. Only headers
 /// are read when it is opened; files() are the shards, by path.
 class HfFolder : public TensorSet {
@@ -46,7 +49,7 @@ public:
   const std::filesystem::path &indexPath() const { return index; }
   /// Names of the other files that belong to the model (configuration,
   /// tokenizer, code; config.json too), sorted: neither weights of any format
-  /// nor hidden files nor subfolders.
+  /// nor hidden files nor subfolders, and none above `maxSideFile`.
   const std::vector<std::string> &sideFiles() const { return sides; }
   /// What was found and left aside, for the report: one sentence each.
   const std::vector<std::string> &notes() const { return noteList; }

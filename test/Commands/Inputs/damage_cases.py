@@ -756,4 +756,5 @@ megatron("mbc/files: another model", lambda path: write(path + "/mbc/files/confi
          b'"num_hidden_layers": 2', b'"num_hidden_layers": 4')), "source|layers", run="export verify")
 megatron("mbc/files: a side file links out", lambda path: (os.remove(path + "/mbc/files/tokenizer.json"), os.symlink(
          "/etc/passwd", path + "/mbc/files/tokenizer.json")), r"tokenizer\.json")
-megatron("no mbc folder", lambda path: shutil.rmtree(path + "/mbc"), "--hf-model", "iter_0000000", run="export verify")
+megatron("neither mbc folder nor a whole run_config.yaml", lambda path: (shutil.rmtree(path + "/mbc"), open(
+         path + "/run_config.yaml", "w").write("model: {}")), "--hf-model", "iter_0000000", run="export verify")

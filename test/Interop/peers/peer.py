@@ -189,7 +189,8 @@ def stored_arguments(config, transformer, sizes, vocab):
                 multi_latent_attention mtp_num_layers""".split()
         }
     )
-    args.fp16 = False
+    args.fp16, args.init_method_std = False, 0.02
+    args.use_rope_scaling, args.rope_scaling_factor, args.rotary_seq_len_interpolation_factor = False, 8.0, None
     args.norm_epsilon, args.swiglu, args.group_query_attention = transformer.layernorm_epsilon, True, True
     args.num_experts = transformer.num_moe_experts
     if args.multi_latent_attention:
