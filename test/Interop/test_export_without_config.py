@@ -70,7 +70,7 @@ def test_bridge(job, peers, mbc, tmp_path):
 
 
 def save(case, stack, layout, **options):
-    if LAYOUTS[layout][0] > 1:
+    if LAYOUTS[layout][0]["tp"] > 1:
         options["vocab"] = 256  # Megatron-LM pads to a multiple of 128 x TP
     return Job("save", case, stack, layout, options=tuple(options.items()))
 
