@@ -200,7 +200,13 @@ class Peers:
 
     def imported(self, job):
         """The checkpoint that mbc writes."""
-        chosen = {name: size for name, size in LAYOUTS[job.layout][0].items() if size > 1}
+        config = reference.read_config(self.source(job))
+        dense = not any(config.get(name) for name in ("num_experts", "num_local_experts", "n_routed_experts"))
+        chosen = {
+            name: size
+            for name, size in LAYOUTS[job.layout][0].items()
+            if size > 1 and not (dense and name in ("ep", "etp"))
+        }
         options = [word for name, size in chosen.items() for word in (f"--{name}", size)]
         name = f"megatron/{job.stack}/{job.case}-{job.layout}"
         folder = self.make(name, lambda folder: self.mbc("import", self.source(job), "-o", folder, *options))
