@@ -140,6 +140,8 @@ static Status writeTokenizer(const HfFolder &folder, const fs::path &target) {
       continue;
     std::error_code code;
     fs::create_directories(target, code);
+    if (code)
+      return fileError(target, "cannot create", code.value());
     MBC_ASSIGN(std::string bytes,
                readWholeFile(folder.folder() / name, uint64_t(1) << 30));
     MBC_TRY(writeWholeFile(target / name, bytes));

@@ -70,11 +70,11 @@ Status SourceRecord::write(const HfFolder &folder,
                            std::span<const size_t> extras) {
   fs::path root = iterationFolder / "mbc";
   std::error_code code;
-  fs::create_directories(root / "headers", code);
-  fs::create_directories(root / "files", code);
-  if (code)
-    return systemError(
-        fmt::format("{}: cannot create: {}", root.string(), code.message()));
+  for (const char *name : {"headers", "files"}) {
+    fs::create_directories(root / name, code);
+    if (code)
+      return fileError(root / name, "cannot create", code.value());
+  }
 
   Json record = Json::object();
   record.set("version", kRecordVersion);

@@ -322,7 +322,7 @@ def hf_gate_up(base, r):
     gates = [n for n in base.weights.tensors if ".gate_proj." in n]
     gate = pick(r, gates)
     return gate and exchanged(base, [(gate, gate.replace("gate_proj", "up_proj"))],
-                              [r"\.gate and \S*\.up of \S+.* are exchanged|\.gate \(\S+ = \d+\) and \S+\.up "])
+                              [r"\.gate\w* and \S*\.up\w* of \S+.* are exchanged|\.gate\w* \(\S+ = \d+\) and \S+\.up\w* "])
 
 
 EXPERT = re.compile(r"^(.*\.experts\.)(\d+)\.(.*)$")
@@ -518,8 +518,10 @@ def mg_tensors(base, r):
     if not pair or base.records.get(pair[0]) == base.records.get(pair[1]):
         return None
     a, b = pair
+    # Whole parameters of one kind are whole tensors on the other side too; others only happen to have equal shapes.
+    says = ["exchanged"] if re.sub(r"[0-9]", "", a) == re.sub(r"[0-9]", "", b) else []
     return set_records(base, {a: base.records.get(b), b: base.records.get(a)}, f"exchanged {pair}",
-                       says=["exchanged"], manifest_says=["exchanged"])
+                       says=says, manifest_says=says)
 
 
 STACKED = re.compile(r"^decoder\.layers\.[a-z]")
