@@ -17,9 +17,9 @@ namespace {
 
 constexpr const char *kImport =
     "is a Megatron checkpoint; import takes a Hugging Face folder";
-constexpr const char *kExport =
-    "is no Megatron torch_dist checkpoint; expected a folder with iter_*, "
-    "release or .metadata";
+constexpr const char *kMegatron =
+    "is no Megatron checkpoint; expected a folder with iter_*, release, "
+    ".metadata or mp_rank_*; 'mbc import' makes one of a Hugging Face folder";
 
 Failure wrongKind(const fs::path &path, const char *what) {
   return inputError(fmt::format("{}: {}", path.string(), what));
@@ -102,8 +102,8 @@ AutoBridge::from_megatron(const fs::path &checkpoint,
   return guarded([&]() -> Expected<AutoBridge> {
     // Never a hub id: the hub has Hugging Face folders.
     MBC_ASSIGN(std::unique_ptr<Impl> impl, Impl::create(checkpoint, options));
-    if (impl->kind != CheckpointKind::TorchDist)
-      return wrongKind(impl->source, kExport);
+    if (impl->kind == CheckpointKind::HuggingFace)
+      return wrongKind(impl->source, kMegatron);
     return AutoBridge(std::move(impl));
   });
 }
@@ -129,7 +129,7 @@ AutoBridge::import_ckpt(const fs::path &megatronPath,
     if (impl->kind != CheckpointKind::HuggingFace)
       return wrongKind(impl->source, kImport);
     ConvertOptions convert = convertOptions(impl->options, impl->progress());
-    convert.sizes = {options.sizes};
+    MBC_ASSIGN(convert.megatron, MegatronTarget::of(options));
     convert.dtype = options.dtype;
     convert.overwrite = options.overwrite;
     convert.sha256 = options.sha256;
@@ -141,8 +141,8 @@ Expected<ConvertReport>
 AutoBridge::export_ckpt(const fs::path &hfPath,
                         const ExportOptions &options) const noexcept {
   return guarded([&]() -> Expected<ConvertReport> {
-    if (impl->kind != CheckpointKind::TorchDist)
-      return wrongKind(impl->source, kExport);
+    if (impl->kind == CheckpointKind::HuggingFace)
+      return wrongKind(impl->source, kMegatron);
     ConvertOptions convert = convertOptions(impl->options, impl->progress());
     convert.dtype = options.dtype;
     convert.maxShard = options.maxShard;
@@ -152,6 +152,20 @@ AutoBridge::export_ckpt(const fs::path &hfPath,
     }
     convert.overwrite = options.overwrite;
     return exportCheckpoint(impl->library, impl->source, hfPath, convert);
+  });
+}
+
+Expected<ConvertReport>
+AutoBridge::reshard(const fs::path &megatronPath,
+                    const ReshardOptions &options) const noexcept {
+  return guarded([&]() -> Expected<ConvertReport> {
+    if (impl->kind == CheckpointKind::HuggingFace)
+      return wrongKind(impl->source, kMegatron);
+    ConvertOptions convert = convertOptions(impl->options, impl->progress());
+    MBC_ASSIGN(convert.megatron, MegatronTarget::of(options));
+    convert.overwrite = options.overwrite;
+    return reshardCheckpoint(impl->library, impl->source, megatronPath,
+                             convert);
   });
 }
 
@@ -180,7 +194,7 @@ AutoBridge::export_megatron_weights(size_t chunkBytes) const noexcept {
   return guarded([&]() -> Expected<WeightStream> {
     MBC_ASSIGN(std::shared_ptr<Checkpoint> checkpoint, impl->open());
     std::shared_ptr<const TensorSet> tensors;
-    if (const TorchDistCheckpoint *megatron = checkpoint->torchDist()) {
+    if (const TensorSet *megatron = checkpoint->megatronTensors()) {
       tensors = {std::move(checkpoint), megatron};
     } else {
       MBC_ASSIGN(auto mapped,

@@ -98,20 +98,19 @@ static std::optional<FolderFiles> filesOf(const HfFolder *raw,
 /// Where something differs already, its checksums need not agree.
 static Status checkStored(const Checkpoint &checkpoint, unsigned threads,
                           VerifyReport &report) {
-  const TorchDistCheckpoint *megatron = checkpoint.torchDist();
-  if (!megatron)
+  if (!checkpoint.megatronTensors())
     return {};
   MBC_ASSIGN(std::unique_ptr<Manifest> manifest,
-             Manifest::open(megatron->folder()));
+             Manifest::open(checkpoint.folder()));
   if (manifest) {
     MBC_ASSIGN(std::vector<ManifestDifference> differences,
-               manifest->checkStored(megatron->folder()));
+               manifest->checkStored(checkpoint.folder()));
     for (const ManifestDifference &difference : differences)
       report.storedDifferences.push_back(fmt::format(
-          "{}: file {} {} since the import", megatron->folder().string(),
+          "{}: file {} {} since the import", checkpoint.folder().string(),
           quote(difference.name), difference.what));
   }
-  auto crc = megatron->verifyCrc(threads);
+  auto crc = checkpoint.verifyCrc(threads);
   if (!crc && (report.same() || crc.error().kind != ErrorKind::Input))
     return Failure(crc.error());
   if (!crc)
@@ -219,11 +218,10 @@ static Expected<CompareReport> compareTies(const Checkpoint &checkpoint,
 /// Compares every tensor and stored file with the digests that the import
 /// recorded, then the checksums of the records.
 static Status checkMegatron(const Checkpoint &checkpoint,
-                            const TorchDistCheckpoint &megatron,
-                            unsigned threads, Progress::Mode mode,
-                            VerifyReport &report) {
+                            const TensorSet &megatron, unsigned threads,
+                            Progress::Mode mode, VerifyReport &report) {
   MBC_ASSIGN(std::unique_ptr<Manifest> manifest,
-             Manifest::open(megatron.folder()));
+             Manifest::open(checkpoint.folder()));
   report.megatron = true;
   report.hasManifest = manifest != nullptr;
   if (manifest) {
@@ -239,7 +237,7 @@ static Status checkMegatron(const Checkpoint &checkpoint,
     report.exchanges = nameExchanges(holdings, &places);
     size_t differing = report.manifestDifferences.size();
     MBC_ASSIGN(std::vector<ManifestDifference> files,
-               manifest->checkStored(megatron.folder()));
+               manifest->checkStored(checkpoint.folder()));
     report.checked.push_back(fmt::format(
         "XXH3-128 of {} tensors and of every stored file against the manifest "
         "of the import: {}",
@@ -250,7 +248,7 @@ static Status checkMegatron(const Checkpoint &checkpoint,
                           files.size())));
     std::ranges::move(files, std::back_inserter(report.manifestDifferences));
   }
-  auto without = megatron.verifyCrc(threads);
+  auto without = checkpoint.verifyCrc(threads);
   if (!without) {
     // What the manifest has found says more than one checksum.
     if (report.same() || without.error().kind != ErrorKind::Input)
@@ -281,7 +279,7 @@ Expected<VerifyReport> AutoBridge::Impl::verifyAlone() {
       groupedNumber(report.tensors), groupedNumber(report.elements)));
 
   report.notes = checkpoint->notes();
-  if (const TorchDistCheckpoint *megatron = checkpoint->torchDist()) {
+  if (const TensorSet *megatron = checkpoint->megatronTensors()) {
     report.skipped = checkpoint->trainingState();
     if (!report.skipped.empty())
       report.checked.push_back("left out: " + report.skipped.text());

@@ -2,6 +2,7 @@
 #include "compiler/Bridge/Checkpoint.h"
 
 #include "compiler/Bridge/Iteration.h"
+#include "compiler/Bridge/LegacySource.h"
 #include "compiler/Bridge/RebuiltConfig.h"
 #include "runtime/core/Text.h"
 #include "runtime/io/CopyPlan.h"
@@ -25,19 +26,24 @@ Expected<CheckpointKind> detectCheckpoint(const fs::path &path) {
         "checkpoint",
         path.string()));
   auto has = [&](const char *name) { return fs::exists(path / name, code); };
+  // What is wrong with a Megatron folder its own reader says.
+  auto megatron = [&] {
+    auto folder = findMegatronFolder(path);
+    return folder && folder->legacy ? CheckpointKind::LegacyTorch
+                                    : CheckpointKind::TorchDist;
+  };
   if (has(".metadata") || has("latest_checkpointed_iteration.txt") ||
       has("latest_train_state.pt") || has("metadata.json") || has("release"))
-    return CheckpointKind::TorchDist;
+    return megatron();
   fs::directory_iterator entries(path, code);
   if (code)
     return systemError(
         fmt::format("{}: cannot be read: {}", path.string(), code.message()));
   for (const fs::directory_entry &entry : entries) {
     std::string name = entry.path().filename().string();
-    // Legacy and unfinished Megatron folders are named by their own reader.
     if (name.starts_with("iter_") || name.starts_with("mp_rank_") ||
         name.ends_with(".distcp"))
-      return CheckpointKind::TorchDist;
+      return megatron();
   }
   return CheckpointKind::HuggingFace;
 }
@@ -52,6 +58,18 @@ const TensorSet &Checkpoint::values() const {
   return cast ? *cast : dequantized ? *dequantized : tensors();
 }
 
+const TensorSet *Checkpoint::megatronTensors() const {
+  if (torchDist)
+    return torchDist.get();
+  return legacyWhole.get();
+}
+
+Expected<size_t> Checkpoint::verifyCrc(unsigned threads) const {
+  if (torchDist)
+    return torchDist->verifyCrc(threads);
+  return legacy ? legacy->verifyCrc(threads) : 0;
+}
+
 /// "decoder.layers.3.": the layer keys carry their index.
 static bool hasIndexedLayers(const TensorSet &set) {
   constexpr std::string_view stack = "decoder.layers.";
@@ -64,38 +82,77 @@ static bool hasIndexedLayers(const TensorSet &set) {
   return false;
 }
 
-Status Checkpoint::openTorchDist(const ModelLibrary &library,
-                                 const fs::path &path,
+/// Plans `proved` as the checkpoint is laid out; of a legacy one, puts the
+/// ranks' tensors together as the plan names them.
+Status Checkpoint::place(ProvedModel &proved) {
+  PlacementOptions placement;
+  if (source)
+    placement.dtype = source->cast();
+  if (!legacy) {
+    placement.layerKeys = hasIndexedLayers(*torchDist) ? "indexed" : "stacked";
+    MBC_ASSIGN(copyPlan, proved.plan(source.get(), placement));
+    return {};
+  }
+  placement.layerKeys = "indexed";
+  MBC_ASSIGN(placement.sizes, storedSizes(*legacy, proved.model()));
+  MBC_ASSIGN(copyPlan, proved.plan(source.get(), placement));
+  MBC_ASSIGN(legacyWhole, wholeTensors(*legacy, copyPlan, placement.sizes));
+  return {};
+}
+
+/// The model, from a config.json or rebuilt from Megatron's configuration.
+Status Checkpoint::proveMegatron(const ModelLibrary &library,
                                  const OpenOptions &options) {
-  MBC_ASSIGN(fs::path folder, iterationFolder(path, options.iteration));
-  MBC_ASSIGN(megatron,
-             TorchDistCheckpoint::open(
-                 folder, {[](std::string_view name) { return !stateOf(name); },
-                          options.threads}));
-  directory = megatron->folder();
-  MBC_ASSIGN(training, countTrainingState(*megatron));
-  MBC_ASSIGN(source, SourceRecord::open(directory));
   if (!options.hfModel.empty())
     config = options.hfModel / "config.json";
   else if (source)
     config = source->filesFolder() / "config.json";
-  PlacementOptions placement;
-  placement.layerKeys = hasIndexedLayers(*megatron) ? "indexed" : "stacked";
-  if (config.empty()) {
-    RebuildOptions rebuild{options.config, options.model, options.vocabulary,
-                           placement.layerKeys};
-    MBC_ASSIGN(RebuiltConfig found, rebuildConfig(library, *megatron, rebuild));
-    provedModel = std::move(found.proved);
-    config = found.source;
-    rebuilt = std::move(found.config);
-    noteList = std::move(found.notes);
-  } else {
+  if (!config.empty()) {
     MBC_ASSIGN(provedModel,
                ProvedModel::create(library, config, options.config));
+    return {};
   }
-  if (source)
-    placement.dtype = source->cast();
-  MBC_ASSIGN(copyPlan, provedModel->plan(source.get(), placement));
+  RebuildOptions rebuild{options.config, options.model, options.vocabulary};
+  StoredMegatron stored{
+      directory, legacy ? static_cast<const TensorSet &>(*legacy) : *torchDist,
+      /*whole=*/!legacy, [&](ProvedModel &proved) -> Status {
+        MBC_TRY(place(proved));
+        auto set = MappedTensors::create(copyPlan, PlanSide::HuggingFace,
+                                         *megatronTensors());
+        return set ? Status() : Status(Failure(set.error()));
+      }};
+  MBC_ASSIGN(std::optional<MegatronFields> fields,
+             legacy ? MegatronFields::read(*legacy)
+                    : MegatronFields::read(*torchDist));
+  MBC_ASSIGN(RebuiltConfig found,
+             rebuildConfig(library, stored, std::move(fields), rebuild));
+  provedModel = std::move(found.proved);
+  config = found.source;
+  rebuilt = std::move(found.config);
+  noteList = std::move(found.notes);
+  return {};
+}
+
+Status Checkpoint::openMegatron(const ModelLibrary &library,
+                                const fs::path &path,
+                                const OpenOptions &options) {
+  MBC_ASSIGN(fs::path folder, iterationFolder(path, options.iteration));
+  MBC_ASSIGN(MegatronFolder found, findMegatronFolder(folder));
+  directory = found.path;
+  if (found.legacy) {
+    MBC_ASSIGN(legacy, LegacyTorchFiles::open(directory, options.threads));
+    training = countTrainingState(*legacy);
+  } else {
+    MBC_ASSIGN(torchDist,
+               TorchDistCheckpoint::open(
+                   folder, {[](std::string_view name) { return !stateOf(name); },
+                            options.threads}));
+    directory = torchDist->folder();
+    MBC_ASSIGN(training, countTrainingState(*torchDist));
+  }
+  MBC_ASSIGN(source, SourceRecord::open(directory));
+  MBC_TRY(proveMegatron(library, options));
+  MBC_TRY(place(*provedModel));
 
   // Everything that the checkpoint holds is a parameter of the model.
   std::unordered_set<std::string> planned;
@@ -104,7 +161,7 @@ Status Checkpoint::openTorchDist(const ModelLibrary &library,
       planned.insert(spell(*copy->mcore, indices));
       return Status();
     }));
-  for (const TensorInfo &info : megatron->tensors())
+  for (const TensorInfo &info : megatronTensors()->tensors())
     if (!planned.contains(info.name))
       return inputError(fmt::format(
           "{}: tensor '{}' {} is no parameter of {}", directory.string(),
@@ -112,8 +169,9 @@ Status Checkpoint::openTorchDist(const ModelLibrary &library,
 
   if (!source || source->cast())
     useStoredTypes();
-  auto set = MappedTensors::create(copyPlan, PlanSide::HuggingFace, *megatron,
-                                   source ? source->extras() : nullptr);
+  auto set =
+      MappedTensors::create(copyPlan, PlanSide::HuggingFace, *megatronTensors(),
+                            source ? source->extras() : nullptr);
   if (!set)
     return Failure(
         Error{set.error().kind,
@@ -126,6 +184,7 @@ Status Checkpoint::openTorchDist(const ModelLibrary &library,
 /// Without a record, and after a cast, tensors are exported in the type that
 /// the checkpoint has; instances of one family in the smallest that holds all.
 void Checkpoint::useStoredTypes() {
+  const TensorSet *megatron = megatronTensors();
   for (const auto &copy : copyPlan.copies) {
     std::optional<DType> common;
     (void)forEachIndex(copy->loops, [&](std::span<const uint32_t> indices) {
@@ -180,8 +239,8 @@ Checkpoint::open(const ModelLibrary &library, const fs::path &path,
     return inputError(fmt::format("option '--model': no model {} is declared; "
                                   "'mbc models' lists them",
                                   quote(options.model)));
-  if (checkpoint->type == CheckpointKind::TorchDist) {
-    MBC_TRY(checkpoint->openTorchDist(library, path, options));
+  if (checkpoint->type != CheckpointKind::HuggingFace) {
+    MBC_TRY(checkpoint->openMegatron(library, path, options));
     MBC_TRY(checkpoint->checkExpected(options));
     return checkpoint;
   }

@@ -6,13 +6,14 @@
 #include "compiler/Bridge/SourceRecord.h"
 #include "compiler/Bridge/TrainingState.h"
 #include "runtime/io/HfFolder.h"
+#include "runtime/io/LegacyTorch.h"
 #include "runtime/io/MappedTensors.h"
 #include "runtime/io/ScaledTensors.h"
 #include "runtime/io/TorchDist.h"
 
 namespace mbc {
 
-enum class CheckpointKind { HuggingFace, TorchDist };
+enum class CheckpointKind { HuggingFace, TorchDist, LegacyTorch };
 
 /// By what the folder holds; an Input error names what was looked for.
 Expected<CheckpointKind> detectCheckpoint(const std::filesystem::path &path);
@@ -63,15 +64,23 @@ public:
   const plan::PlanT &plan() const { return copyPlan; }
 
   const HfFolder *hfFolder() const { return hf.get(); }
-  const TorchDistCheckpoint *torchDist() const { return megatron.get(); }
+  /// The Megatron tensors, under the names of `plan()`; null of a Hugging Face
+  /// folder.
+  const TensorSet *megatronTensors() const;
+  /// Compares the checksums of a Megatron checkpoint's records with their
+  /// bytes. Returns the number of records that state none.
+  Expected<size_t> verifyCrc(unsigned threads) const;
   /// What the import recorded of its source; null when there is none.
   const SourceRecord *record() const { return source.get(); }
 
 private:
   Checkpoint() = default;
-  Status openTorchDist(const ModelLibrary &library,
-                       const std::filesystem::path &path,
+  Status openMegatron(const ModelLibrary &library,
+                      const std::filesystem::path &path,
+                      const OpenOptions &options);
+  Status proveMegatron(const ModelLibrary &library,
                        const OpenOptions &options);
+  Status place(ProvedModel &proved);
   void useStoredTypes();
   Status checkExpected(const OpenOptions &options) const;
 
@@ -83,7 +92,9 @@ private:
   std::unique_ptr<ProvedModel> provedModel;
   plan::PlanT copyPlan;
   std::unique_ptr<HfFolder> hf;
-  std::unique_ptr<TorchDistCheckpoint> megatron;
+  std::unique_ptr<TorchDistCheckpoint> torchDist;
+  std::unique_ptr<LegacyTorchFiles> legacy;
+  std::unique_ptr<MappedTensors> legacyWhole;
   std::unique_ptr<SourceRecord> source;
   std::unique_ptr<MappedTensors> mapped;
   std::vector<ScaledName> scaledList;

@@ -20,34 +20,19 @@ struct Placed {
 
 class Chunker {
 public:
-  Chunker(const plan::PlanT &plan, uint32_t vpp) : plan(plan), vpp(vpp) {}
-
-  /// The pipeline stage of a tensor outside of the decoder's layers: the
-  /// embedding is with the first, what comes after the layers with the last.
-  uint32_t outerStage(std::string_view name) const {
-    return name.find("embedding.") != std::string_view::npos ||
-                   name.starts_with("visual.")
-               ? 0
-               : plan.pp - 1;
-  }
-
-  /// Layers are dealt out in pp * vpp equal runs, round robin over the stages.
-  uint32_t stageOf(uint32_t layer) const {
-    uint32_t perChunk = std::max(plan.layers / (plan.pp * vpp), 1u);
-    return layer / perChunk % plan.pp;
-  }
+  Chunker(const plan::PlanT &plan, const PipelineLayout &stages)
+      : plan(plan), stages(stages) {}
 
   std::vector<TorchDistSpec::Chunk> chunksOf(const TensorInfo &info,
                                              const Placed &placed) const {
     const plan::PlacementT &placement = *placed.placement;
     std::vector<TorchDistSpec::Chunk> chunks;
     std::vector<int64_t> slab(placement.slab_dims, 0);
-    bool decoder = placement.stack == "decoder";
     do {
-      uint32_t stage = outerStage(info.name);
-      if (decoder)
-        stage = stageOf(placed.layer ? *placed.layer
-                                     : static_cast<uint32_t>(slab[0]));
+      uint32_t layer = placed.layer   ? *placed.layer
+                       : slab.empty() ? 0
+                                      : static_cast<uint32_t>(slab[0]);
+      uint32_t stage = stages.chunkOf(placement, info.name, layer) % stages.pp;
       int64_t at = 0;
       for (size_t s = 0; s < placement.segments.size(); ++s) {
         TorchDistSpec::Chunk chunk;
@@ -80,13 +65,13 @@ private:
   }
 
   const plan::PlanT &plan;
-  uint32_t vpp;
+  const PipelineLayout &stages;
 };
 
 } // namespace
 
 Expected<TorchDistSpec> chunkPlan(const plan::PlanT &plan, const TensorSet &set,
-                                  uint32_t vpp) {
+                                  const PipelineLayout &stages) {
   std::unordered_map<std::string, Placed> placements;
   for (const auto &placement : plan.placements)
     MBC_TRY(forEachIndex(placement->loops,
@@ -112,7 +97,7 @@ Expected<TorchDistSpec> chunkPlan(const plan::PlanT &plan, const TensorSet &set,
   std::sort(order.begin(), order.end());
 
   TorchDistSpec spec;
-  Chunker chunker(plan, vpp);
+  Chunker chunker(plan, stages);
   for (auto [file, offset, t] : order) {
     const TensorInfo &info = set.tensors()[t];
     auto it = placements.find(info.name);

@@ -1,6 +1,7 @@
 //===- ChunkPlan.h - The chunks that a plan's ranks would write -*- C++ -*-===//
 #pragma once
 
+#include "compiler/Bridge/PipelineLayout.h"
 #include "runtime/io/TorchDistWriter.h"
 #include "runtime/schema/plan_generated.h"
 
@@ -12,6 +13,6 @@ namespace mbc {
 /// Megatron side of `plan`; tensors come in the order in which their source
 /// lies in its files.
 Expected<TorchDistSpec> chunkPlan(const plan::PlanT &plan, const TensorSet &set,
-                                  uint32_t vpp);
+                                  const PipelineLayout &stages);
 
 } // namespace mbc

@@ -314,9 +314,10 @@ void ConfigCandidate::findMissing(nn::ConfigSolver &solver,
 }
 
 void ConfigCandidate::solve(const MegatronFields &fields,
-                            const TensorSet &tensors) {
+                            const TensorSet *tensors) {
   nn::ConfigSolver solver(declaration->model());
-  demandTensors(solver, tensors);
+  if (tensors)
+    demandTensors(solver, *tensors);
   demandFields(solver, fields);
   solver.solve();
   for (auto line : declaration->mapping().getOps<wmap::HfFieldOp>()) {

@@ -25,7 +25,8 @@ public:
   std::optional<int64_t> vocabularyRows(const TensorSet &tensors) const;
 
   /// Solves for config.json. The members below say what came out.
-  void solve(const MegatronFields &fields, const TensorSet &tensors);
+  /// `tensors` null: by the fields alone.
+  void solve(const MegatronFields &fields, const TensorSet *tensors);
 
   const DeclaredModel &declared() const { return declaration->declared(); }
 

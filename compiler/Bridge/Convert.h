@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compiler/Bridge/Checkpoint.h"
+#include "compiler/Bridge/MegatronTarget.h"
 #include "mbc/Convert.h"
 #include "runtime/core/Progress.h"
 
@@ -9,7 +10,7 @@ namespace mbc {
 
 struct ConvertOptions {
   ConfigOptions config;
-  wmap::ParallelSizes sizes;  ///< import: recorded, and set the chunks
+  MegatronTarget megatron;    ///< import, reshard: what is written
   std::optional<DType> dtype; ///< store in this type
   std::optional<uint64_t>
       maxShard; ///< export: bytes a file; none: as the source
@@ -26,18 +27,24 @@ struct ConvertOptions {
   Progress::Mode progress = Progress::Mode::Quiet;
 };
 
-/// Hugging Face folder -> Megatron torch_dist checkpoint. Nothing appears at
+/// Hugging Face folder -> Megatron checkpoint. Nothing appears at
 /// `target` unless everything was written.
 Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
                                          const std::filesystem::path &hfFolder,
                                          const std::filesystem::path &target,
                                          const ConvertOptions &options);
 
-/// Megatron torch_dist checkpoint (root or iteration folder) -> Hugging Face
-/// folder.
+/// Megatron checkpoint (root or iteration folder) -> Hugging Face folder.
 Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
                                          const std::filesystem::path &megatron,
                                          const std::filesystem::path &target,
                                          const ConvertOptions &options);
+
+/// Megatron checkpoint -> Megatron checkpoint of another format or layout:
+/// weights, and the record of their source where there is one.
+Expected<ConvertReport> reshardCheckpoint(const ModelLibrary &library,
+                                          const std::filesystem::path &source,
+                                          const std::filesystem::path &target,
+                                          const ConvertOptions &options);
 
 } // namespace mbc

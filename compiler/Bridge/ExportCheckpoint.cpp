@@ -120,8 +120,8 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
   MBC_ASSIGN(StagedDirectory staged,
              StagedDirectory::create(target, options.overwrite, sources));
   MBC_ASSIGN(fs::path iteration, iterationFolder(megatron, options.iteration));
-  MBC_ASSIGN(iteration, findTorchDistFolder(iteration));
-  FileStamps stamps(iteration, /*deep=*/true);
+  MBC_ASSIGN(MegatronFolder found, findMegatronFolder(iteration));
+  FileStamps stamps(found.path, /*deep=*/true);
   OpenOptions open;
   open.config = options.config;
   open.hfModel = options.hfModel;
@@ -180,8 +180,7 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
                      options.threads ? options.threads : defaultThreads()));
   MBC_TRY(source->finish());
   // What was read is what was stored, or nothing is written.
-  MBC_ASSIGN(size_t without,
-             checkpoint->torchDist()->verifyCrc(options.threads));
+  MBC_ASSIGN(size_t without, checkpoint->verifyCrc(options.threads));
   if (without)
     written.notes.push_back(fmt::format(
         "{} records state no checksum, and were not checked", without));

@@ -1,8 +1,6 @@
 //===- ImportCheckpoint.cpp - Hugging Face -> Megatron --------------------===//
-#include "compiler/Bridge/ChunkPlan.h"
 #include "compiler/Bridge/Convert.h"
 #include "compiler/Bridge/Manifest.h"
-#include "compiler/Bridge/MegatronConfig.h"
 #include "compiler/Bridge/TokenizerFiles.h"
 #include "runtime/core/File.h"
 #include "runtime/core/FileStamps.h"
@@ -12,12 +10,10 @@
 #include "runtime/io/HubCache.h"
 #include "runtime/io/ScaledTensors.h"
 #include "runtime/io/TensorViews.h"
-#include "runtime/io/TrainState.h"
 
 #include <chrono>
 #include <cstring>
 #include <fmt/format.h>
-#include <map>
 #include <set>
 
 namespace fs = std::filesystem;
@@ -56,21 +52,6 @@ static Status checkTies(const plan::PlanT &plan, const HfFolder &folder) {
     }
   }
   return {};
-}
-
-/// The type of most of the weights: what Megatron computes in.
-static DType paramsDType(const TensorSet &set) {
-  std::map<DType, uint64_t> bytes;
-  for (const TensorInfo &info : set.tensors())
-    bytes[info.dtype] += info.bytes();
-  DType most = DType::BF16;
-  uint64_t best = 0;
-  for (auto [dtype, count] : bytes)
-    if (count > best) {
-      most = dtype;
-      best = count;
-    }
-  return most;
 }
 
 /// The types in which the source has its values, before any rounding.
@@ -149,22 +130,6 @@ static Status writeTokenizer(const HfFolder &folder, const fs::path &target) {
   return {};
 }
 
-/// Both loaders find the checkpoint: Bridge by latest_train_state.pt or the
-/// largest iter_*, Megatron-LM by the tracker `release` and the link.
-static Status writeTrackers(const fs::path &root, const fs::path &iteration) {
-  std::string state = encodeTrainState({});
-  MBC_TRY(writeWholeFile(iteration / "train_state.pt", state));
-  MBC_TRY(writeWholeFile(root / "latest_train_state.pt", state));
-  MBC_TRY(
-      writeWholeFile(root / "latest_checkpointed_iteration.txt", "release"));
-  std::error_code code;
-  fs::create_directory_symlink(iteration.filename(), root / "release", code);
-  if (code)
-    return systemError(fmt::format(
-        "{}: cannot link: {}", (root / "release").string(), code.message()));
-  return {};
-}
-
 Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
                                          const fs::path &hfFolder,
                                          const fs::path &target,
@@ -178,8 +143,10 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   MBC_ASSIGN(
       std::unique_ptr<ProvedModel> proved,
       ProvedModel::create(library, folder->configPath(), options.config));
-  PlacementOptions placement{options.sizes, "auto", options.dtype};
-  MBC_ASSIGN(plan::PlanT plan, proved->plan(folder.get(), placement));
+  MBC_ASSIGN(plan::PlanT plan,
+             proved->plan(folder.get(),
+                          options.megatron.placement(proved->model(), "auto",
+                                                     options.dtype)));
   MBC_TRY(checkTies(plan, *folder));
 
   std::vector<ScaledName> scaled = scaledNames(plan);
@@ -187,15 +154,6 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
              ScaledTensors::dequantized(*folder, scaled));
   MBC_ASSIGN(std::unique_ptr<MappedTensors> mapped,
              MappedTensors::create(plan, PlanSide::Megatron, *values));
-  MBC_ASSIGN(TorchDistSpec spec, chunkPlan(plan, *mapped, options.sizes.vpp));
-  MegatronConfigInputs inputs;
-  inputs.sizes = options.sizes;
-  inputs.paramsDType = paramsDType(*mapped);
-  std::error_code code;
-  inputs.hfModelId = modelId(hfFolder);
-  inputs.indexedLayers = plan.indexed_layers;
-  spec.common = commonState(*proved, inputs);
-
   ConvertReport report;
   report.model = proved->declared().name;
   report.source = hfFolder;
@@ -216,6 +174,7 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
     report.bytes += info.bytes();
   }
 
+  std::error_code code;
   fs::path iteration = staged.path() / "iter_0000000";
   fs::create_directory(iteration, code);
   if (code)
@@ -243,19 +202,21 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   std::vector<size_t> kept =
       withoutScales(typed, cast ? scaled : std::vector<ScaledName>());
   SomeTensors exported(typed, kept);
-  Progress digesting("digesting", 0, options.progress);
-  MBC_ASSIGN(Manifest manifest,
-             Manifest::make(*folder, exported, options.sha256, options.threads,
-                            digesting));
-  digesting.finish();
+  // Who writes one rank reads the weights of that rank only.
+  std::optional<Manifest> manifest;
+  if (!options.megatron.onlySome()) {
+    Progress digesting("digesting", 0, options.progress);
+    MBC_ASSIGN(manifest, Manifest::make(*folder, exported, options.sha256,
+                                        options.threads, digesting));
+    digesting.finish();
+  }
   MBC_TRY(writeTokenizer(*folder, iteration / "tokenizer"));
-  MBC_TRY(writeWholeFile(iteration / "run_config.yaml",
-                         runConfigYaml(*proved, inputs)));
   Progress progress("importing", report.bytes, options.progress);
-  MBC_TRY(writeTorchDist(*mapped, spec, iteration, progress,
-                         options.threads ? options.threads : defaultThreads()));
-  MBC_TRY(writeTrackers(staged.path(), iteration));
-  MBC_TRY(manifest.write(iteration));
+  MBC_TRY(writeMegatron(*proved, plan, *mapped, options.megatron,
+                        modelId(hfFolder), staged.path(), progress,
+                        options.threads ? options.threads : defaultThreads()));
+  if (manifest)
+    MBC_TRY(manifest->write(iteration));
   MBC_TRY(stamps.check());
   MBC_TRY(staged.commit());
   progress.finish();

@@ -9,6 +9,7 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SHA256.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace fs = std::filesystem;
@@ -16,7 +17,6 @@ namespace fs = std::filesystem;
 namespace mbc {
 
 static constexpr int64_t kManifestVersion = 1;
-static constexpr const char *kManifestFile = "mbc/manifest.json";
 
 /// What stands between the text that is digested and the end of the file.
 static std::string lastLine(const DigestText &digest) {
@@ -82,10 +82,23 @@ static Expected<std::vector<std::string>> listFiles(const fs::path &folder) {
   return names;
 }
 
+/// Files of weights, torch_dist's and the legacy format's.
+static bool isWeightFile(std::string_view name) {
+  return name.ends_with(".distcp") || name.starts_with("mp_rank_");
+}
+
+void Manifest::keepStored(std::span<const std::string_view> folders) {
+  std::erase_if(stored, [&](const auto &entry) {
+    return std::ranges::none_of(folders, [&](std::string_view folder) {
+      return entry.first.starts_with(std::string(folder) + "/");
+    });
+  });
+}
+
 Status Manifest::write(const fs::path &iterationFolder) {
   MBC_ASSIGN(std::vector<std::string> names, listFiles(iterationFolder));
   for (const std::string &name : names)
-    if (!name.ends_with(".distcp") && name != kManifestFile) {
+    if (!isWeightFile(name) && name != kFile && !stored.contains(name)) {
       MBC_ASSIGN(stored[name], digestFile(iterationFolder / name));
     }
   Json tensorList = Json::object(), fileList = Json::object();
@@ -110,7 +123,7 @@ Status Manifest::write(const fs::path &iterationFolder) {
   json.set("stored", std::move(storedList));
   std::string text = json.dump();
   text.resize(text.rfind("\n}"));
-  return writeWholeFile(iterationFolder / kManifestFile,
+  return writeWholeFile(iterationFolder / kFile,
                         text + lastLine(digestText(text)));
 }
 
@@ -123,7 +136,7 @@ static bool isHex(const Json &json, size_t digits) {
 
 Expected<std::unique_ptr<Manifest>>
 Manifest::open(const fs::path &iterationFolder) {
-  fs::path path = iterationFolder / kManifestFile;
+  fs::path path = iterationFolder / kFile;
   std::error_code code;
   if (!fs::exists(path, code))
     return std::unique_ptr<Manifest>();

@@ -9,7 +9,9 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mbc {
@@ -17,13 +19,16 @@ namespace mbc {
 /// mbc/manifest.json of an iteration folder: the XXH3-128 digest of every
 /// Hugging Face tensor that the checkpoint holds, in the type in which it is
 /// exported, of every file of the source, and of every file that the import
-/// stored but the weights (`*.distcp`, whose records have checksums of their
-/// own, and whose tensors are digested). The last line is the digest of what is
-/// before it, so that no byte of the manifest can change unseen.
-/// FP8 weights are digested as the values that Megatron holds, beside the bytes
-/// of their block scales.
+/// stored but the weights (`*.distcp` and the files of `mp_rank_*`, whose
+/// records have checksums of their own, and whose tensors are digested). The
+/// last line is the digest of what is before it, so that no byte of the
+/// manifest can change unseen. FP8 weights are digested as the values that
+/// Megatron holds, beside the bytes of their block scales.
 class Manifest {
 public:
+  /// Its path in the iteration folder.
+  static constexpr const char *kFile = "mbc/manifest.json";
+
   struct FileDigest {
     uint64_t bytes = 0;
     DigestText digest;
@@ -39,8 +44,12 @@ public:
   static Expected<Manifest> make(const HfFolder &folder,
                                  const TensorSet &tensors, bool sha256,
                                  unsigned threads, Progress &progress);
-  /// Digests what the iteration folder holds by now, but the weights, and adds
-  /// the manifest to it.
+  /// For a checkpoint into which only these folders are copied: leaves out the
+  /// digests of other stored files. What is copied keeps the digest that it
+  /// had, so that damage to it is still seen.
+  void keepStored(std::span<const std::string_view> folders);
+  /// Digests what the iteration folder holds by now, but the weights and what
+  /// has its digest, and adds the manifest to it.
   Status write(const std::filesystem::path &iterationFolder);
 
   /// Digests every tensor of `set` and compares.

@@ -145,6 +145,14 @@ std::string runConfigYaml(ProvedModel &proved,
   model["pipeline_model_parallel_size"] = sizes.pp;
   model["virtual_pipeline_model_parallel_size"] =
       sizes.vpp > 1 ? YAML::Node(sizes.vpp) : YAML::Node(YAML::NodeType::Null);
+  if (sizes.firstLayers)
+    model["num_layers_in_first_pipeline_stage"] = sizes.firstLayers;
+  if (sizes.lastLayers)
+    model["num_layers_in_last_pipeline_stage"] = sizes.lastLayers;
+  if (sizes.embeddingCounts)
+    model["account_for_embedding_in_pipeline_split"] = true;
+  if (sizes.lossCounts)
+    model["account_for_loss_in_pipeline_split"] = true;
   model["context_parallel_size"] = sizes.cp;
   model["expert_model_parallel_size"] = sizes.ep;
   model["expert_tensor_parallel_size"] = sizes.etp;
@@ -198,8 +206,12 @@ static PickleValue megatronArgs(const Fields &fields,
   for (const char *name : sharedArguments())
     if (Attribute value = find(fields, name))
       add(name, pickleOf(value));
+  auto vocab = dyn_cast_or_null<IntegerAttr>(find(fields, "vocab_size"));
+  bool pads = vocab && inputs.vocabMultiple;
   for (const MegatronArgument &renamed : renamedArguments()) {
     Attribute value = find(fields, renamed.field);
+    if (pads && value == vocab && StringRef(renamed.field) == "vocab_size")
+      continue;
     if (auto flag = dyn_cast_or_null<BoolAttr>(value); flag && renamed.negated)
       add(renamed.argument, PickleValue::boolean(!flag.getValue()));
     else if (value)
@@ -207,17 +219,37 @@ static PickleValue megatronArgs(const Fields &fields,
   }
   if (Attribute value = find(fields, "seq_length"))
     add("seq_length", pickleOf(value));
+  if (pads) {
+    int64_t multiple = *inputs.vocabMultiple * inputs.sizes.tp;
+    add("vocab_size", PickleValue::integral(vocab.getInt()));
+    add("padded_vocab_size",
+        PickleValue::integral((vocab.getInt() + multiple - 1) / multiple *
+                              multiple));
+    for (auto &[name, value] : args)
+      if (name == "make_vocab_size_divisible_by")
+        value = PickleValue::integral(*inputs.vocabMultiple);
+  }
   add("group_query_attention", PickleValue::boolean(true));
   add("add_position_embedding", PickleValue::boolean(true));
   add("use_rotary_position_embeddings", PickleValue::boolean(true));
   add("apply_layernorm_1p", PickleValue::boolean(false));
   add("tokenizer_type", PickleValue::string("HuggingFaceTokenizer"));
-  add("ckpt_format", PickleValue::string("torch_dist"));
+  add("ckpt_format",
+      PickleValue::string(inputs.vocabMultiple ? "torch" : "torch_dist"));
   add("tensor_model_parallel_size", PickleValue::integral(inputs.sizes.tp));
   add("pipeline_model_parallel_size", PickleValue::integral(inputs.sizes.pp));
   add("virtual_pipeline_model_parallel_size",
       inputs.sizes.vpp > 1 ? PickleValue::integral(inputs.sizes.vpp)
                            : PickleValue::none());
+  auto layers = [](int64_t count) {
+    return count ? PickleValue::integral(count) : PickleValue::none();
+  };
+  add("decoder_first_pipeline_num_layers", layers(inputs.sizes.firstLayers));
+  add("decoder_last_pipeline_num_layers", layers(inputs.sizes.lastLayers));
+  add("account_for_embedding_in_pipeline_split",
+      PickleValue::boolean(inputs.sizes.embeddingCounts));
+  add("account_for_loss_in_pipeline_split",
+      PickleValue::boolean(inputs.sizes.lossCounts));
   add("context_parallel_size", PickleValue::integral(inputs.sizes.cp));
   add("expert_model_parallel_size", PickleValue::integral(inputs.sizes.ep));
   add("expert_tensor_parallel_size", PickleValue::integral(inputs.sizes.etp));

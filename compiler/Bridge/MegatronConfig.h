@@ -16,6 +16,9 @@ struct MegatronConfigInputs {
   DType paramsDType = DType::BF16;
   std::string hfModelId; ///< where the Hugging Face side is to be found
   bool indexedLayers = false;
+  /// Of the legacy torch format: rows of a rank's vocabulary are a multiple of
+  /// it; none of torch_dist, whose vocabulary has no padding.
+  std::optional<int64_t> vocabMultiple;
 };
 
 /// Megatron Bridge's run_config.yaml: the fields of the mapping, evaluated.

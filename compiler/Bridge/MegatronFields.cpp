@@ -53,10 +53,17 @@ Expected<MegatronFields> MegatronFields::fromRunConfig(const fs::path &path) {
   return result;
 }
 
-MegatronFields MegatronFields::fromArguments(const PickleValue &arguments,
-                                             std::string where) {
+Expected<std::optional<MegatronFields>>
+MegatronFields::fromArguments(const PickleValue *given, std::string where) {
+  if (!given || given->kind == PickleKind::None)
+    return std::optional<MegatronFields>();
+  if (given->kind != PickleKind::Object || given->items.size() < 3 ||
+      given->items[2].kind != PickleKind::Dict)
+    return inputError(
+        fmt::format("{}: 'args' is not a Namespace of arguments", where));
+  const PickleValue &arguments = *given;
   MegatronFields result;
-  result.where = std::move(where);
+  result.where = where + " (args)";
   result.arguments = true;
   // The attributes stand in the state of the object, behind class and
   // arguments.
@@ -82,7 +89,7 @@ MegatronFields MegatronFields::fromArguments(const PickleValue &arguments,
   if (const Json *grouped = result.fields.find("group_query_attention");
       grouped && grouped->isBool() && !*grouped->asBool())
     result.fields.erase("num_query_groups");
-  return result;
+  return std::optional(std::move(result));
 }
 
 Expected<std::optional<MegatronFields>>
@@ -98,14 +105,12 @@ MegatronFields::read(const TorchDistCheckpoint &checkpoint) {
   std::string where = fs::exists(file, code)
                           ? file.string()
                           : (checkpoint.folder() / "common_state").string();
-  const PickleValue *arguments = common.find("args");
-  if (!arguments || arguments->kind == PickleKind::None)
-    return std::optional<MegatronFields>();
-  if (arguments->kind != PickleKind::Object || arguments->items.size() < 3 ||
-      arguments->items[2].kind != PickleKind::Dict)
-    return inputError(
-        fmt::format("{}: 'args' is not a Namespace of arguments", where));
-  return std::optional(fromArguments(*arguments, where + " (args)"));
+  return fromArguments(common.find("args"), where);
+}
+
+Expected<std::optional<MegatronFields>>
+MegatronFields::read(const LegacyTorchFiles &files) {
+  return fromArguments(&files.arguments(), files.files()[0]);
 }
 
 const Json *MegatronFields::find(std::string_view path) const {

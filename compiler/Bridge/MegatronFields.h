@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/core/Json.h"
+#include "runtime/io/LegacyTorch.h"
 #include "runtime/io/TorchDist.h"
 
 #include <optional>
@@ -19,6 +20,9 @@ public:
   /// is no YAML or has no `model`, `args` that are no Namespace.
   static Expected<std::optional<MegatronFields>>
   read(const TorchDistCheckpoint &checkpoint);
+  /// The `args` of the first rank.
+  static Expected<std::optional<MegatronFields>>
+  read(const LegacyTorchFiles &files);
 
   /// The value of "a.b.c"; null when it is not there.
   const Json *find(std::string_view path) const;
@@ -34,8 +38,8 @@ public:
 private:
   static Expected<MegatronFields>
   fromRunConfig(const std::filesystem::path &path);
-  static MegatronFields fromArguments(const PickleValue &arguments,
-                                      std::string where);
+  static Expected<std::optional<MegatronFields>>
+  fromArguments(const PickleValue *arguments, std::string where);
 
   Json fields = Json::object();
   std::string where;

@@ -159,6 +159,10 @@ Expected<plan::PlanT> ProvedModel::plan(const TensorSet *headers,
     placement.cp = options.sizes.cp;
     placement.ep = options.sizes.ep;
     placement.etp = options.sizes.etp;
+    placement.firstLayers = options.sizes.firstLayers;
+    placement.lastLayers = options.sizes.lastLayers;
+    placement.embeddingCounts = options.sizes.embeddingCounts;
+    placement.lossCounts = options.sizes.lossCounts;
     buildPlanning(passes, placement);
     return passes.run(*planned);
   }));

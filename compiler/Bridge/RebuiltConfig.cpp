@@ -2,7 +2,6 @@
 #include "compiler/Bridge/RebuiltConfig.h"
 
 #include "compiler/Bridge/ConfigCandidate.h"
-#include "runtime/io/MappedTensors.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -41,10 +40,10 @@ DType commonDType(const TensorSet &tensors) {
 
 class Rebuilder {
 public:
-  Rebuilder(const ModelLibrary &library, const TorchDistCheckpoint &checkpoint,
-            const RebuildOptions &options)
-      : library(library), checkpoint(checkpoint), options(options),
-        where(checkpoint.folder().string()) {}
+  Rebuilder(const ModelLibrary &library, const StoredMegatron &stored,
+            std::optional<MegatronFields> fields, const RebuildOptions &options)
+      : library(library), stored(stored), options(options),
+        where(stored.folder.string()), fields(std::move(fields)) {}
 
   Expected<RebuiltConfig> run();
 
@@ -60,7 +59,12 @@ private:
   }
 
   const ModelLibrary &library;
-  const TorchDistCheckpoint &checkpoint;
+  /// The tensors where their names and shapes say something; else null.
+  const TensorSet *whole() const {
+    return stored.whole ? &stored.tensors : nullptr;
+  }
+
+  const StoredMegatron &stored;
   const RebuildOptions &options;
   std::string where;
   std::optional<MegatronFields> fields;
@@ -81,15 +85,17 @@ Expected<std::vector<DeclaredModel>> Rebuilder::models() const {
 /// The rows of the vocabulary without padding: what --vocab-size says, else
 /// Megatron's vocab_size, else all that are stored.
 Status Rebuilder::settleVocabulary(const ConfigCandidate &candidate) {
-  std::optional<int64_t> rows = candidate.vocabularyRows(checkpoint);
-  if (!rows)
-    return {};
   auto number = [&](const char *name) -> std::optional<int64_t> {
     const Json *value = fields->find(name);
     return value ? value->asInt() : std::nullopt;
   };
   std::optional<int64_t> stated = number("vocab_size");
   std::optional<int64_t> padded = number("padded_vocab_size");
+  // What the ranks hold of it is checked with their tensors.
+  std::optional<int64_t> rows =
+      whole() ? candidate.vocabularyRows(*whole()) : padded;
+  if (!rows)
+    return {};
   if (padded && *padded != *rows)
     return refuse(fmt::format("field 'padded_vocab_size' = {} in {}, yet {} "
                               "rows of the vocabulary are stored",
@@ -133,7 +139,7 @@ Status Rebuilder::settleVocabulary(const ConfigCandidate &candidate) {
 
 void Rebuilder::attempt(Attempt &attempt) const {
   ConfigCandidate &candidate = attempt.candidate;
-  candidate.solve(*fields, checkpoint);
+  candidate.solve(*fields, whole());
   std::vector<std::string> reasons = candidate.contradictions;
   if (!candidate.missing.empty())
     reasons.push_back(fmt::format("{} does not say {}", fields->source(),
@@ -143,7 +149,7 @@ void Rebuilder::attempt(Attempt &attempt) const {
     return;
   }
   candidate.config.set("torch_dtype",
-                       std::string(torchName(commonDType(checkpoint))));
+                       std::string(torchName(commonDType(stored.tensors))));
   auto proved = ProvedModel::create(library, candidate.config, fields->source(),
                                     options.config);
   if (!proved) {
@@ -155,28 +161,18 @@ void Rebuilder::attempt(Attempt &attempt) const {
     attempt.why = joined(differences, "; ");
     return;
   }
-  PlacementOptions placement;
-  placement.layerKeys = options.layerKeys;
-  auto plan = (*proved)->plan(nullptr, placement);
-  if (!plan) {
-    attempt.why = plan.error().message;
-    return;
-  }
-  if (auto mapped =
-          MappedTensors::create(*plan, PlanSide::HuggingFace, checkpoint);
-      !mapped) {
-    attempt.why = mapped.error().message;
+  if (auto checked = stored.check(**proved); !checked) {
+    attempt.why = checked.error().message;
     return;
   }
   attempt.proved = std::move(*proved);
 }
 
 Expected<RebuiltConfig> Rebuilder::run() {
-  MBC_ASSIGN(fields, MegatronFields::read(checkpoint));
   if (!fields)
     return inputError(fmt::format(
         "{}: holds no record of its Hugging Face side, no run_config.yaml and "
-        "no 'args' in its common state; give a folder with its config.json: "
+        "no 'args' of Megatron-LM; give a folder with its config.json: "
         "--hf-model DIR",
         where));
   MBC_ASSIGN(std::vector<DeclaredModel> list, models());
@@ -185,7 +181,8 @@ Expected<RebuiltConfig> Rebuilder::run() {
   for (const DeclaredModel &declared : list) {
     MBC_ASSIGN(ConfigCandidate candidate,
                ConfigCandidate::make(library, declared));
-    if (std::string why = candidate.misfit(checkpoint); !why.empty())
+    if (std::string why = whole() ? candidate.misfit(*whole()) : "";
+        !why.empty())
       others.push_back(declared.name + ": " + why);
     else
       fitting.push_back({std::move(candidate), "", nullptr});
@@ -225,9 +222,10 @@ Expected<RebuiltConfig> Rebuilder::run() {
 }
 
 Expected<RebuiltConfig> rebuildConfig(const ModelLibrary &library,
-                                      const TorchDistCheckpoint &checkpoint,
+                                      const StoredMegatron &stored,
+                                      std::optional<MegatronFields> fields,
                                       const RebuildOptions &options) {
-  return Rebuilder(library, checkpoint, options).run();
+  return Rebuilder(library, stored, std::move(fields), options).run();
 }
 
 } // namespace mbc

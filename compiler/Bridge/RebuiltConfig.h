@@ -10,8 +10,10 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 
+#include "compiler/Bridge/MegatronFields.h"
 #include "compiler/Bridge/ProvedModel.h"
-#include "runtime/io/TorchDist.h"
+
+#include <functional>
 
 namespace mbc {
 
@@ -19,7 +21,17 @@ struct RebuildOptions {
   ConfigOptions config;
   std::string model;                 ///< the one to try; empty: all
   std::optional<int64_t> vocabulary; ///< rows without padding
-  std::string layerKeys = "auto";    ///< PlacementOptions::layerKeys
+};
+
+/// What a checkpoint stores.
+struct StoredMegatron {
+  std::filesystem::path folder;
+  const TensorSet &tensors;
+  /// Under the names of torch_dist and in one piece. Parts of ranks say nothing
+  /// of sizes: Megatron's configuration must say it all.
+  bool whole;
+  /// An error unless the tensors are those of a model, names and shapes.
+  std::function<Status(ProvedModel &)> check;
 };
 
 struct RebuiltConfig {
@@ -29,11 +41,13 @@ struct RebuiltConfig {
   std::vector<std::string> notes;
 };
 
+/// `fields`: what the checkpoint states.
 /// Input errors: the checkpoint states no configuration, no declared model or
 /// several fit, fields are missing (all of them in one error), or fields and
 /// tensors contradict each other (again all). They name the flags that help.
 Expected<RebuiltConfig> rebuildConfig(const ModelLibrary &library,
-                                      const TorchDistCheckpoint &checkpoint,
+                                      const StoredMegatron &stored,
+                                      std::optional<MegatronFields> fields,
                                       const RebuildOptions &options);
 
 } // namespace mbc

@@ -111,4 +111,20 @@ countTrainingState(const TorchDistCheckpoint &checkpoint) {
   return state;
 }
 
+TrainingState countTrainingState(const LegacyTorchFiles &files) {
+  TrainingState state;
+  for (const auto &[name, ranks] : files.skipped()) {
+    llvm::StringRef key = name;
+    if (key.starts_with("optimizer") || key.starts_with("distrib_optim"))
+      state.optimizerObjects += ranks;
+    else if (key == "rng_state")
+      state.rng += ranks;
+    else if (key.starts_with("rerun_state_machine"))
+      state.rerun += ranks;
+    else if (key == "opt_param_scheduler")
+      state.scheduler = true;
+  }
+  return state;
+}
+
 } // namespace mbc

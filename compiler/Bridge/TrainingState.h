@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mbc/TrainingState.h"
+#include "runtime/io/LegacyTorch.h"
 #include "runtime/io/TorchDist.h"
 
 #include <optional>
@@ -23,5 +24,7 @@ std::optional<StateKind> stateOf(std::string_view key);
 /// out. An entry of no kind is an Input error.
 Expected<TrainingState>
 countTrainingState(const TorchDistCheckpoint &checkpoint);
+/// The same of a legacy checkpoint: objects, one a rank that has them.
+TrainingState countTrainingState(const LegacyTorchFiles &files);
 
 } // namespace mbc

@@ -109,7 +109,24 @@ Expected<Json> readYamlFile(const fs::path &path) {
   return parseYaml(text, path.string());
 }
 
+/// The library passes bytes through that are no text.
+static Status checkUtf8(std::string_view text, const std::string &name) {
+  size_t line = 1;
+  for (size_t i = 0; i < text.size();) {
+    unsigned length = utf8Length(text.substr(i));
+    if (length == 0)
+      return inputError(fmt::format("{}:{}: is no YAML: byte {:#04x} is no "
+                                    "UTF-8",
+                                    name, line,
+                                    static_cast<unsigned char>(text[i])));
+    line += text[i] == '\n';
+    i += length;
+  }
+  return {};
+}
+
 Expected<Json> parseYaml(const std::string &text, const std::string &name) {
+  MBC_TRY(checkUtf8(text, name));
   // The library reports by exceptions; none of them leaves this function.
   try {
     std::vector<YAML::Node> documents = YAML::LoadAll(text);

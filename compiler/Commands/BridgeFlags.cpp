@@ -46,9 +46,9 @@ constexpr BridgeFlag kTable[] = {
      "results to keep"},
     {"roundtrip", "--skip-save", nullptr, Moot, "",
      "roundtrip leaves nothing behind"},
-    {kAll, "--ckpt-format", "FORMAT", Only, "torch_dist",
-     "mbc reads and writes torch_dist, which loads at any layout; save a "
-     "checkpoint of another format from Megatron as torch_dist"},
+    {"import roundtrip", "--ckpt-format", "FORMAT", StandsFor, "--format", ""},
+    {"export", "--ckpt-format", "FORMAT", Moot, "",
+     "the format of a checkpoint is found in its folder"},
 
     // Types.
     {"import", "--torch-dtype", "DTYPE", StandsFor, "--dtype", ""},

@@ -69,8 +69,8 @@ Expected<std::optional<DType>> parseDType(std::string_view option,
                   option, quote(text)));
 }
 
-Expected<wmap::ParallelSizes> SizeOptions::parse() const {
-  wmap::ParallelSizes sizes;
+Expected<ParallelSizes> SizeOptions::parse() const {
+  ParallelSizes sizes;
   std::tuple<const char *, const std::string &, int64_t &> all[] = {
       {"--tp", tp, sizes.tp},    {"--pp", pp, sizes.pp},
       {"--vpp", vpp, sizes.vpp}, {"--cp", cp, sizes.cp},

@@ -47,7 +47,7 @@ struct CommonOptions {
 /// The texts of --tp and its like.
 struct SizeOptions {
   std::string tp, pp, vpp, cp, ep, etp;
-  Expected<wmap::ParallelSizes> parse() const;
+  Expected<ParallelSizes> parse() const;
 };
 
 /// A subcommand while its options are declared, and what it runs. The command
@@ -103,6 +103,7 @@ using CommandList = std::vector<std::unique_ptr<Command>>;
 void addImport(CLI::App &root, CommandList &commands);
 void addExport(CLI::App &root, CommandList &commands);
 void addRoundtrip(CLI::App &root, CommandList &commands);
+void addReshard(CLI::App &root, CommandList &commands);
 void addVerify(CLI::App &root, CommandList &commands);
 void addInspect(CLI::App &root, CommandList &commands);
 void addModels(CLI::App &root, CommandList &commands);

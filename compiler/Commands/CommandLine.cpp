@@ -152,6 +152,7 @@ static int run(int argc, char **argv, bool json) {
   CommandList commands;
   addImport(app, commands);
   addExport(app, commands);
+  addReshard(app, commands);
   addRoundtrip(app, commands);
   addVerify(app, commands);
   addInspect(app, commands);

@@ -1,6 +1,6 @@
 //===- Import.cpp - mbc import --------------------------------------------===//
-#include "compiler/Commands/Command.h"
 #include "compiler/Commands/ConvertOutput.h"
+#include "compiler/Commands/TargetOptions.h"
 
 namespace mbc {
 
@@ -8,14 +8,14 @@ namespace {
 
 struct ImportArguments {
   std::string source, target, dtype;
-  SizeOptions sizes;
+  TargetOptions layout;
   bool overwrite = false, sha256 = false;
 };
 
 Expected<Outcome> runImport(const ImportArguments &options,
                             const CommonOptions &common) {
   ImportOptions import;
-  MBC_ASSIGN(import.sizes, options.sizes.parse());
+  MBC_ASSIGN(static_cast<MegatronLayout &>(import), options.layout.parse());
   MBC_ASSIGN(import.dtype, parseDType("--dtype", options.dtype));
   import.overwrite = options.overwrite;
   import.sha256 = options.sha256;
@@ -29,19 +29,21 @@ Expected<Outcome> runImport(const ImportArguments &options,
 
 void addImport(CLI::App &root, CommandList &commands) {
   auto &command = *commands.emplace_back(std::make_unique<Command>(
-      root, "import", "Hugging Face folder -> Megatron torch_dist checkpoint",
+      root, "import", "Hugging Face folder -> Megatron checkpoint",
       "Proves the mapping, binds it to the headers, and writes in one pass. "
       "Parallel sizes do not change what a torch_dist checkpoint means: they "
       "are proved admissible, recorded, and set the chunks, so that ranks of "
-      "that layout read whole chunks. Any layout can load it."));
+      "that layout read whole chunks. Any layout can load it. A checkpoint of "
+      "the legacy torch format holds one layout, and is loaded by that one."));
   auto options = std::make_shared<ImportArguments>();
   command
       .argument("HF_DIR", options->source,
                 "Folder with config.json and safetensors weights, or a hub id "
                 "(org/name[@revision]) in the local Hugging Face cache")
       .option("-o,--output", options->target, "MEGATRON_DIR",
-              "Checkpoint to write; it appears only when it is complete", true)
-      .sizes(options->sizes, "proved admissible, recorded, sets the chunks")
+              "Checkpoint to write; it appears only when it is complete", true);
+  options->layout.declare(command, true);
+  command
       .option("--dtype", options->dtype, "DTYPE",
               "Store weights as bfloat16, float16 or float32, but those that "
               "the model pins; rounds to nearest even (default: the source's "
@@ -55,6 +57,8 @@ void addImport(CLI::App &root, CommandList &commands) {
       .bridgeFlags()
       .examples("  mbc import SmolLM2-135M-Instruct -o megatron\n"
                 "  mbc import Llama-3.1-8B -o megatron --tp 4 --pp 2\n"
+                "  mbc import Llama-3.1-8B -o megatron --format torch --tp 4 "
+                "--pp 2\n"
                 "  mbc import Qwen3-0.6B -o megatron --dtype float32 "
                 "--overwrite --json");
   command.run = [options, &common = command.common] {

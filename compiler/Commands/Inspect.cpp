@@ -150,21 +150,49 @@ Expected<Outcome> inspectHf(const ModelLibrary &library, const fs::path &path,
   return describe(what, listTensors);
 }
 
-Expected<Outcome> inspectMegatron(const ModelLibrary &library, fs::path path,
-                                  std::optional<uint64_t> iteration,
-                                  unsigned threads, bool listTensors) {
-  MBC_ASSIGN(path, iterationFolder(path, iteration));
-  MBC_ASSIGN(auto checkpoint, TorchDistCheckpoint::open(path, {{}, threads}));
-  Inspected what{
-      "Megatron torch_dist", checkpoint->folder(), checkpoint.get(), {}, {}};
-  MBC_ASSIGN(auto record, SourceRecord::open(checkpoint->folder()));
+/// Model and architecture, if the checkpoint has a record of its source.
+Status addRecordedModel(Inspected &what, const ModelLibrary &library) {
+  MBC_ASSIGN(auto record, SourceRecord::open(what.path));
   if (record)
     addModel(what, library, record->filesFolder() / "config.json");
   else
     what.notes.push_back(
         "holds no record of a Hugging Face source; export and verify rebuild "
         "config.json from Megatron's configuration, or take --hf-model DIR");
+  return {};
+}
+
+Expected<Outcome> inspectMegatron(const ModelLibrary &library,
+                                  const fs::path &path, unsigned threads,
+                                  bool listTensors) {
+  MBC_ASSIGN(auto checkpoint, TorchDistCheckpoint::open(path, {{}, threads}));
+  Inspected what{
+      "Megatron torch_dist", checkpoint->folder(), checkpoint.get(), {}, {}};
+  MBC_TRY(addRecordedModel(what, library));
   what.facts.push_back({"objects", std::to_string(checkpoint->blobs().size())});
+  return describe(what, listTensors);
+}
+
+/// Tensors as the ranks have them: what several hold is counted for each.
+Expected<Outcome> inspectLegacy(const ModelLibrary &library,
+                                const fs::path &path, unsigned threads,
+                                bool listTensors) {
+  MBC_ASSIGN(MegatronFolder folder, findMegatronFolder(path));
+  MBC_ASSIGN(auto files, LegacyTorchFiles::open(folder.path, threads));
+  Inspected what{
+      "Megatron torch (legacy)", files->folder(), files.get(), {}, {}};
+  MBC_TRY(addRecordedModel(what, library));
+  what.facts.push_back({"ranks", std::to_string(files->ranks().size())});
+  for (const char *size :
+       {"tensor_model_parallel_size", "pipeline_model_parallel_size",
+        "virtual_pipeline_model_parallel_size", "expert_model_parallel_size",
+        "expert_tensor_parallel_size"})
+    if (auto value = files->argument(size))
+      what.facts.push_back({size, std::to_string(*value)});
+  for (const auto &[name, ranks] : files->skipped())
+    what.notes.push_back(
+        fmt::format("{} of {} ranks is no weight, and left out by export",
+                    quote(name), ranks));
   return describe(what, listTensors);
 }
 
@@ -213,8 +241,10 @@ void addInspect(CLI::App &root, CommandList &commands) {
       return inspectHf(library, options->path, options->tensors);
     MBC_ASSIGN(std::optional<uint64_t> iteration,
                parseIteration(options->iteration));
-    return inspectMegatron(library, options->path, iteration, common.threads,
-                           options->tensors);
+    MBC_ASSIGN(fs::path folder, iterationFolder(options->path, iteration));
+    return (kind == CheckpointKind::LegacyTorch ? inspectLegacy
+                                                : inspectMegatron)(
+        library, folder, common.threads, options->tensors);
   };
 }
 

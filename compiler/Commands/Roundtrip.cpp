@@ -3,6 +3,7 @@
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/CompareOutput.h"
 #include "compiler/Commands/ConvertOutput.h"
+#include "compiler/Commands/TargetOptions.h"
 #include "runtime/core/File.h"
 #include "runtime/core/Text.h"
 
@@ -18,7 +19,7 @@ namespace {
 
 struct RoundtripOptions {
   std::string source, temporary;
-  SizeOptions sizes;
+  TargetOptions layout;
 };
 
 /// Where the two conversions are made.
@@ -46,7 +47,7 @@ bool sameWeightFiles(const HfFolder &source, const HfFolder &back) {
 Expected<Outcome> runRoundtrip(const RoundtripOptions &options,
                                const CommonOptions &common) {
   ImportOptions import;
-  MBC_ASSIGN(import.sizes, options.sizes.parse());
+  MBC_ASSIGN(static_cast<MegatronLayout &>(import), options.layout.parse());
   MBC_ASSIGN(AutoBridge bridge,
              AutoBridge::from_hf_pretrained(options.source, common.bridge()));
 
@@ -112,17 +113,18 @@ void addRoundtrip(CLI::App &root, CommandList &commands) {
       "folder, twice the size of the weights, is removed in any case. Exit "
       "status 1 when something differs."));
   auto options = std::make_shared<RoundtripOptions>();
+  command.argument("HF_DIR", options->source,
+                   "Folder with config.json and safetensors weights");
+  options->layout.declare(command, false);
   command
-      .argument("HF_DIR", options->source,
-                "Folder with config.json and safetensors weights")
-      .sizes(options->sizes, "proved admissible, sets the chunks in between")
       .option("--tmp", options->temporary, "DIR",
               "Make the temporary folder in DIR (default: $TMPDIR, else beside "
               "HF_DIR)")
       .configOptions()
       .bridgeFlags()
       .examples("  mbc roundtrip SmolLM2-135M-Instruct\n"
-                "  mbc roundtrip Llama-3.1-8B --tp 8 --pp 4 --tmp /scratch");
+                "  mbc roundtrip Llama-3.1-8B --tp 8 --pp 4 --tmp /scratch\n"
+                "  mbc roundtrip Qwen3-30B-A3B --format torch --tp 2 --ep 4");
   command.run = [options, &common = command.common]() -> Expected<Outcome> {
     MBC_TRY(resolveInPlace(options->source));
     return runRoundtrip(*options, common);

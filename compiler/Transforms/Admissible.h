@@ -10,7 +10,13 @@
 
 namespace mbc::wmap {
 
+/// Those of the library's users, with nothing left open.
 struct ParallelSizes : mbc::ParallelSizes {
+  ParallelSizes(const mbc::ParallelSizes &sizes = {})
+      : mbc::ParallelSizes(sizes) {
+    if (etp == 0)
+      etp = 1;
+  }
   /// The size of a mesh axis of `shard` ("tp", "ep", "etp").
   int64_t of(llvm::StringRef mesh) const;
 };
@@ -26,6 +32,15 @@ struct ShardSizes {
   std::string text;
 };
 ShardSizes shardSizes(nn::TensorType type, nn::ShardAttr shard);
+
+/// The layers of each pipeline chunk, in the order of the layers: chunk k is
+/// virtual chunk k / pp of stage k % pp. Empty, with the reason in `why`, when
+/// Megatron would refuse the sizes.
+std::vector<int64_t> chunkLayers(int64_t layers, const ParallelSizes &sizes,
+                                 std::string &why);
+
+/// Whether some parameter is cut over this mesh axis.
+bool cutsOver(nn::ModelOp model, llvm::StringRef mesh);
 
 /// All n <= `limit` that every parameter admits on this mesh axis. For "pp":
 /// the sizes that divide the layers. An axis that nothing is cut over: {1}.

@@ -33,29 +33,38 @@ KeyParts splitKey(KeyAttr key) {
   return parts;
 }
 
+namespace {
+
+/// Norms and the linears that TE fuses them into, where the layer has them.
+struct Fusion {
+  const char *norm, *linear;
+};
+constexpr Fusion fusions[] = {
+    {"input_layernorm.weight", "self_attention.linear_qkv"},
+    {"pre_mlp_layernorm.weight", "mlp.linear_fc1"},
+    {"self_attention.q_layernorm.weight", "self_attention.linear_q_up_proj"},
+    {"self_attention.kv_layernorm.weight", "self_attention.linear_kv_up_proj"},
+};
+constexpr StringLiteral fusedNorm = ".layer_norm_weight";
+
+/// True if `path` is `end`, or ends in it behind a dot.
+bool endsInPath(StringRef path, StringRef end) {
+  return path.ends_with(end) && (path.size() == end.size() ||
+                                 path[path.size() - end.size() - 1] == '.');
+}
+
+} // namespace
+
 std::string TorchDistTE::fuseNorm(const std::string &module,
                                   const std::set<std::string> &modules) {
-  // norm -> the linears that TE fuses it into, where the layer has them.
-  struct Fusion {
-    const char *norm, *linear;
-  };
-  static const Fusion fusions[] = {
-      {"input_layernorm.weight", "self_attention.linear_qkv"},
-      {"pre_mlp_layernorm.weight", "mlp.linear_fc1"},
-      {"self_attention.q_layernorm.weight", "self_attention.linear_q_up_proj"},
-      {"self_attention.kv_layernorm.weight",
-       "self_attention.linear_kv_up_proj"},
-  };
   StringRef path = module;
   for (const Fusion &fusion : fusions) {
-    if (!path.ends_with(fusion.norm) ||
-        (path.size() > strlen(fusion.norm) &&
-         path[path.size() - strlen(fusion.norm) - 1] != '.'))
+    if (!endsInPath(path, fusion.norm))
       continue;
     std::string prefix = path.drop_back(strlen(fusion.norm)).str();
     std::string linear = prefix + fusion.linear;
     if (modules.count(linear + ".weight"))
-      return linear + ".layer_norm_weight";
+      return linear + fusedNorm.str();
   }
   return module;
 }
@@ -85,6 +94,70 @@ std::vector<std::string> TorchDistTE::stateModules(const std::string &name) {
   if (attention.consume_back("linear_proj") &&
       attention.ends_with("transformer_layer.self_attention."))
     modules.push_back((attention + "core_attention").str());
+  return modules;
+}
+
+std::string LegacyTorch::moduleName(std::string_view name, int64_t expert,
+                                    const ModuleNames &names) {
+  std::string result(name);
+  StringRef path = result;
+  if (names.spec == LayerSpec::Local && path.ends_with(fusedNorm)) {
+    StringRef linear = path.drop_back(fusedNorm.size());
+    for (const Fusion &fusion : fusions)
+      if (endsInPath(linear, fusion.linear))
+        return moduleName(linear.drop_back(strlen(fusion.linear)).str() +
+                              fusion.norm,
+                          expert, names);
+  }
+  constexpr StringLiteral inner = ".transformer_layer.";
+  if (size_t at = path.find(inner);
+      !names.oldMtp && at != StringRef::npos && path.contains("mtp.layers.")) {
+    result.replace(at, inner.size(), ".mtp_model_layer.");
+    path = result;
+  }
+  constexpr StringLiteral stacked = ".experts.experts.";
+  size_t at = path.find(stacked);
+  if (at == StringRef::npos)
+    return result;
+  std::string before = path.take_front(at).str() + ".experts.",
+              leaf = path.drop_front(at + stacked.size()).str();
+  switch (names.experts) {
+  case ExpertModules::Grouped:
+    return before + leaf + std::to_string(expert);
+  case ExpertModules::Sequential:
+    return before + "local_experts." + std::to_string(expert) + "." + leaf;
+  case ExpertModules::Fused:
+    return before + (leaf == "linear_fc1.weight" ? "weight1" : "weight2");
+  }
+  return result;
+}
+
+bool LegacyTorch::isGathered(std::string_view name, LayerSpec spec) {
+  StringRef path(name);
+  if (endsInPath(path, "eh_proj.weight"))
+    return true;
+  return spec == LayerSpec::Local &&
+         (endsInPath(path, "self_attention.linear_q_down_proj.weight") ||
+          endsInPath(path, "self_attention.linear_kv_down_proj.weight"));
+}
+
+std::vector<std::string> LegacyTorch::stateModules(std::string_view moduleName,
+                                                   LayerSpec spec) {
+  StringRef path(moduleName);
+  // Its weight may be the embedding's: the embedding has no state.
+  if (endsInPath(path, "output_layer.weight"))
+    return {path.rsplit('.').first.str()};
+  std::vector<std::string> own = TorchDistTE::stateModules(path.str());
+  std::string module = own.empty() ? "" : own.front();
+  bool isLinear = !module.empty() && !StringRef(module).ends_with("norm");
+  // The norms of the local spec are PyTorch's own.
+  if (module.empty() || (spec == LayerSpec::Local && !isLinear))
+    return {};
+  std::vector<std::string> modules{module};
+  constexpr StringLiteral proj = "self_attention.linear_proj";
+  if (spec == LayerSpec::TransformerEngine && endsInPath(module, proj))
+    modules.push_back(StringRef(module).drop_back(strlen("linear_proj")).str() +
+                      "core_attention");
   return modules;
 }
 

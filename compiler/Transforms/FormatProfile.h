@@ -8,9 +8,11 @@
 #pragma once
 
 #include "compiler/Transforms/WMapEntries.h"
+#include "mbc/Convert.h"
 
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mbc::wmap {
@@ -44,6 +46,36 @@ public:
   /// name: that of the name itself, if it is one, and attention without weights
   /// with its output, where mcore saves it.
   static std::vector<std::string> stateModules(const std::string &name);
+};
+
+/// What decides the names of a rank's state dict.
+struct ModuleNames {
+  LayerSpec spec = LayerSpec::TransformerEngine;
+  ExpertModules experts = ExpertModules::Grouped;
+  /// The layer inside of an MTP layer is `transformer_layer`, as up to mcore
+  /// 0.16, not `mtp_model_layer`.
+  bool oldMtp = false;
+};
+
+/// The legacy `torch` format: the state dicts of nn.Modules, rank by rank. Its
+/// tensors are those of TorchDistTE with an index for each layer, cut.
+class LegacyTorch {
+public:
+  /// The name in a state dict of a TorchDistTE name, whose layer index is that
+  /// of the rank already. `expert`: the index, local to the rank, of the one
+  /// that is meant.
+  static std::string moduleName(std::string_view name, int64_t expert,
+                                const ModuleNames &names);
+
+  /// Whether Megatron cuts a tensor over the tensor-parallel ranks, along its
+  /// first dimension, that a model declares as whole: these modules gather
+  /// their output.
+  static bool isGathered(std::string_view name, LayerSpec spec);
+
+  /// The modules that keep an `_extra_state` because of a tensor that they, or
+  /// a part of them, hold.
+  static std::vector<std::string> stateModules(std::string_view moduleName,
+                                               LayerSpec spec);
 };
 
 } // namespace mbc::wmap

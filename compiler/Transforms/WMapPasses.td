@@ -43,7 +43,11 @@ def WMapResolvePlacement : Pass<"wmap-resolve-placement", "::mlir::ModuleOp"> {
     Option<"vpp", "vpp", "int64_t", /*default=*/"1", "virtual pipeline chunks a stage">,
     Option<"cp", "cp", "int64_t", /*default=*/"1", "context-parallel size">,
     Option<"ep", "ep", "int64_t", /*default=*/"1", "expert-parallel size">,
-    Option<"etp", "etp", "int64_t", /*default=*/"1", "expert-tensor-parallel size">
+    Option<"etp", "etp", "int64_t", /*default=*/"1", "expert-tensor-parallel size">,
+    Option<"firstLayers", "first-layers", "int64_t", /*default=*/"0", "layers of the first pipeline stage">,
+    Option<"lastLayers", "last-layers", "int64_t", /*default=*/"0", "layers of the last pipeline stage">,
+    Option<"embeddingCounts", "embedding-counts", "bool", /*default=*/"false", "the embedding is one of the layers of its stage">,
+    Option<"lossCounts", "loss-counts", "bool", /*default=*/"false", "the output layer is one of the layers of its stage">
   ];
 }
 

@@ -278,7 +278,9 @@ struct PlacementPass : impl::WMapResolvePlacementBase<PlacementPass> {
     std::optional<DType> type;
     if (!dtype.empty() && !(type = dtypeFromSafetensors(dtype.getValue())))
       return refuse("unknown dtype '" + dtype + "'");
-    ParallelSizes sizes{tp, pp, vpp, cp, ep, etp};
+    ParallelSizes sizes(mbc::ParallelSizes{tp, pp, vpp, cp, ep, etp,
+                                           firstLayers, lastLayers,
+                                           embeddingCounts, lossCounts});
     for (MappingOp mapping : module.getOps<MappingOp>()) {
       nn::ModelOp model = findModel(mapping);
       if (!model || !isElaborated(model))

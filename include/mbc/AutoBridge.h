@@ -1,7 +1,7 @@
 //===- AutoBridge.h - Checkpoints between Hugging Face and Megatron -*- C++
 //-*-===//
 //
-// The library behind `mbc import`, `mbc export` and `mbc verify`. It throws
+// The library behind `mbc import`, `export`, `reshard` and `verify`. It throws
 // nothing and prints nothing; what fails comes back as an `Error`.
 //
 //   #include <mbc/AutoBridge.h>
@@ -81,7 +81,8 @@ public:
   from_hf_pretrained(std::string_view model,
                      const BridgeOptions &options = {}) noexcept;
 
-  /// A Megatron torch_dist checkpoint: its root, or one iteration folder.
+  /// A Megatron checkpoint, torch_dist or the legacy torch format: its root, or
+  /// one iteration folder.
   static Expected<AutoBridge>
   from_megatron(const std::filesystem::path &checkpoint,
                 const BridgeOptions &options = {}) noexcept;
@@ -90,8 +91,8 @@ public:
   static Expected<AutoBridge> open(std::string_view checkpoint,
                                    const BridgeOptions &options = {}) noexcept;
 
-  /// Writes the folder as a Megatron torch_dist checkpoint, with the record of
-  /// its source. An Input error on a Megatron checkpoint.
+  /// Writes the folder as a Megatron checkpoint, with the record of its source.
+  /// An Input error on a Megatron checkpoint.
   Expected<ConvertReport>
   import_ckpt(const std::filesystem::path &megatronPath,
               const ImportOptions &options = {}) const noexcept;
@@ -102,6 +103,13 @@ public:
   Expected<ConvertReport>
   export_ckpt(const std::filesystem::path &hfPath,
               const ExportOptions &options = {}) const noexcept;
+
+  /// Writes the Megatron checkpoint in another format or layout: weights, the
+  /// record of their source where there is one, and the digests of its
+  /// manifest. An Input error on a Hugging Face folder.
+  Expected<ConvertReport>
+  reshard(const std::filesystem::path &megatronPath,
+          const ReshardOptions &options = {}) const noexcept;
 
   /// Checks what the checkpoint says of itself: names, types and shapes against
   /// the declaration; checksums and the manifest of the import of a Megatron

@@ -239,9 +239,24 @@ Status ExtentReader::gather(std::vector<Extent> &extents, DType dtype,
 
 Status ExtentReader::read(size_t index, int64_t begin, int64_t count,
                           std::span<std::byte> buffer) {
-  scratch.clear();
-  set.locate(index, begin, count, 0, scratch);
-  return gather(scratch, set.tensors()[index].dtype, buffer);
+  DType dtype = set.tensors()[index].dtype;
+  // A transposed tensor has an extent for each element: so many at a time.
+  constexpr int64_t most = 1 << 18;
+  int64_t step = count;
+  if (count > most) {
+    scratch.clear();
+    set.locate(index, begin, most, 0, scratch);
+    if (scratch.size() > most / 64)
+      step = most;
+  }
+  for (int64_t done = 0; done < count; done += step) {
+    int64_t part = std::min(step, count - done);
+    scratch.clear();
+    set.locate(index, begin + done, part, 0, scratch);
+    MBC_TRY(gather(scratch, dtype,
+                   buffer.subspan(bytesOf(dtype, done), bytesOf(dtype, part))));
+  }
+  return {};
 }
 
 } // namespace mbc

@@ -61,9 +61,11 @@ Expected<std::vector<std::string>> listFolder(const fs::path &folder) {
   return names;
 }
 
-/// An error when the folder holds something that is no finished torch_dist
-/// checkpoint; true when it is one, false when it holds none.
-Expected<bool> checkFolder(const fs::path &folder) {
+enum class Found { Nothing, TorchDist, Legacy };
+
+/// What a folder holds itself; an error when that is no finished checkpoint of
+/// a known format.
+Expected<Found> checkFolder(const fs::path &folder) {
   MBC_ASSIGN(std::vector<std::string> names, listFolder(folder));
   auto has = [&](std::string_view name) {
     return std::ranges::binary_search(names, name);
@@ -85,21 +87,18 @@ Expected<bool> checkFolder(const fs::path &folder) {
                                     "1",
                                     path.string(), version->dumpCompact()));
   }
+  if (has(".metadata"))
+    return Found::TorchDist;
   for (const std::string &name : names)
     if (name.starts_with("mp_rank_"))
-      return inputError(fmt::format(
-          "{}: a checkpoint of the legacy 'torch' format (folder {}), expected "
-          "a torch_dist one",
-          folder.string(), quote(name)));
-  if (has(".metadata"))
-    return true;
+      return Found::Legacy;
   for (const std::string &name : names)
     if (name == ".metadata.tmp" || name == "metadata.json" ||
         name.ends_with(".distcp"))
       return inputError(fmt::format("{}: an unfinished checkpoint: it has {} "
                                     "but no .metadata, which is written last",
                                     folder.string(), quote(name)));
-  return false;
+  return Found::Nothing;
 }
 
 /// The sub-folder that Megatron-LM's tracker file names; empty without it.
@@ -252,9 +251,19 @@ void joinExperts(DcpMetadata &metadata) {
 } // namespace
 
 Expected<fs::path> mbc::findTorchDistFolder(const fs::path &path) {
-  MBC_ASSIGN(bool found, checkFolder(path));
-  if (found)
-    return path;
+  MBC_ASSIGN(MegatronFolder folder, findMegatronFolder(path));
+  if (!folder.legacy)
+    return folder.path;
+  return inputError(
+      fmt::format("{}: a checkpoint of the legacy 'torch' format, expected a "
+                  "torch_dist one",
+                  folder.path.string()));
+}
+
+Expected<MegatronFolder> mbc::findMegatronFolder(const fs::path &path) {
+  MBC_ASSIGN(Found found, checkFolder(path));
+  if (found != Found::Nothing)
+    return MegatronFolder{path, found == Found::Legacy};
   MBC_ASSIGN(std::string name, trackedFolder(path));
   bool tracked = !name.empty();
   if (!tracked) {
@@ -268,8 +277,8 @@ Expected<fs::path> mbc::findTorchDistFolder(const fs::path &path) {
   }
   if (name.empty())
     return inputError(fmt::format("{}: no Megatron checkpoint: neither "
-                                  ".metadata nor {} nor a folder 'iter_*' or "
-                                  "'release'",
+                                  ".metadata nor {} nor a folder 'iter_*', "
+                                  "'release' or 'mp_rank_*'",
                                   path.string(), trackerName));
   fs::path folder = path / name;
   if (tracked && !isThere(folder))
@@ -277,10 +286,12 @@ Expected<fs::path> mbc::findTorchDistFolder(const fs::path &path) {
                                   "exist",
                                   path.string(), quote(name)));
   MBC_ASSIGN(found, checkFolder(folder));
-  if (!found)
+  if (found == Found::Nothing)
     return inputError(
-        fmt::format("{}: no checkpoint: no .metadata", folder.string()));
-  return folder;
+        fmt::format("{}: no checkpoint: neither .metadata nor a folder "
+                    "'mp_rank_*'",
+                    folder.string()));
+  return MegatronFolder{folder, found == Found::Legacy};
 }
 
 //===----------------------------------------------------------------------===//

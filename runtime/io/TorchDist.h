@@ -31,6 +31,13 @@ namespace mbc {
 Expected<std::filesystem::path>
 findTorchDistFolder(const std::filesystem::path &path);
 
+/// The same for both formats: `legacy` when the folder holds `mp_rank_*`.
+struct MegatronFolder {
+  std::filesystem::path path;
+  bool legacy = false;
+};
+Expected<MegatronFolder> findMegatronFolder(const std::filesystem::path &path);
+
 struct TorchDistOptions {
   /// Which tensors to expose; all when empty. Records of the others are not
   /// opened (a training checkpoint holds optimizer state).

@@ -368,22 +368,42 @@ std::string TorchTensorRecord::trailer(uint32_t crc) const {
   return plan.end(all);
 }
 
+TorchArchiveLayout::TorchArchiveLayout(std::string pickle, std::string folder)
+    : folder(std::move(folder)) {
+  addFrame(plan, crcs, head, pickle, this->folder);
+  firstStorage = crcs.size();
+}
+
+void TorchArchiveLayout::addStorage(uint64_t bytes) {
+  size_t index = plan.add(
+      fmt::format("{}/data/{}", folder, crcs.size() - firstStorage), bytes);
+  crcs.push_back(0);
+  ends.push_back(plan.payloadOffset(index) + bytes);
+}
+
+uint64_t TorchArchiveLayout::beforeOffset(size_t storage) const {
+  return storage == 0 ? 0 : ends[storage - 1];
+}
+
+std::string TorchArchiveLayout::before(size_t storage) const {
+  size_t index = firstStorage + storage;
+  std::string own = index < crcs.size() ? plan.before(index, crcs[index - 1])
+                                        : plan.end(crcs);
+  return storage == 0 ? head + own : own;
+}
+
 std::string mbc::torchSavePickle(std::string pickle,
                                  std::span<const std::string> storages,
                                  std::string_view folder) {
-  ZipPlan plan;
-  std::vector<uint32_t> crcs;
-  std::string out;
-  addFrame(plan, crcs, out, pickle, folder);
+  TorchArchiveLayout layout(std::move(pickle), std::string(folder));
   for (size_t i = 0; i < storages.size(); ++i) {
-    size_t index =
-        plan.add(fmt::format("{}/data/{}", folder, i), storages[i].size());
-    out += plan.before(index, crcs.back());
-    out += storages[i];
-    crcs.push_back(crcOfText(storages[i]));
+    layout.addStorage(storages[i].size());
+    layout.setCrc(i, crcOfText(storages[i]));
   }
-  out += plan.end(crcs);
-  return out;
+  std::string out;
+  for (size_t i = 0; i < storages.size(); ++i)
+    out += layout.before(i) + storages[i];
+  return out + layout.before(storages.size());
 }
 
 std::string mbc::torchSaveObject(const PickleValue &value,

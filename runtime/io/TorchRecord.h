@@ -117,6 +117,35 @@ private:
   std::string head;
 };
 
+/// An archive of many storages that is written piecewise: where each lies, and
+/// what stands around them once their checksums are known.
+class TorchArchiveLayout {
+public:
+  /// `folder`: the top folder in the archive.
+  TorchArchiveLayout(std::string pickle, std::string folder);
+  /// Storage 0, 1, ..., before anything else is asked for.
+  void addStorage(uint64_t bytes);
+
+  uint64_t totalSize() const { return plan.totalSize(); }
+  uint64_t storageOffset(size_t storage) const {
+    return plan.payloadOffset(firstStorage + storage);
+  }
+  void setCrc(size_t storage, uint32_t crc) {
+    crcs[firstStorage + storage] = crc;
+  }
+  /// The bytes before storage `storage`, and where they begin; for the number
+  /// of storages: what ends the archive.
+  std::string before(size_t storage) const;
+  uint64_t beforeOffset(size_t storage) const;
+
+private:
+  ZipPlan plan;
+  std::string folder, head; ///< head: all before storage 0's own header
+  size_t firstStorage;
+  std::vector<uint32_t> crcs;
+  std::vector<uint64_t> ends; ///< of each storage's bytes
+};
+
 /// The bytes of torch.save(value). `folder`: the top folder in the archive,
 /// the stem of the file name when torch saves to a path.
 std::string torchSaveObject(const PickleValue &value,

@@ -154,6 +154,19 @@ def test_every_value_and_every_byte(tmp_path, block, scales):
     assert not different + errors
 
 
+def test_every_byte_through_the_legacy_format(folder, megatron, tmp_path):
+    legacy = ("--format", "torch", "--tp", "2", "--pp", "3")
+    mbc("import", folder, "-o", tmp_path / "imported", *legacy)
+    mbc("reshard", megatron, "-o", tmp_path / "resharded", *legacy)
+    mbc("reshard", tmp_path / "imported", "-o", tmp_path / "again", "--ep", "2")
+    names = sorted(path.name for path in folder.iterdir())
+    for step in ("imported", "resharded", "again"):
+        assert "all equal" in mbc("verify", tmp_path / step)
+        mbc("export", tmp_path / step, "-o", tmp_path / (step + "-hf"))
+        _, different, errors = filecmp.cmpfiles(folder, tmp_path / (step + "-hf"), names, shallow=False)
+        assert not different + errors
+
+
 def test_megatron_holds_the_values(folder, megatron):
     [iteration] = megatron.glob("iter_*")
     tensors, _ = read_megatron(iteration)

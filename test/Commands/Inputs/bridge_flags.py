@@ -25,13 +25,13 @@ FLAGS = {
     # convert_checkpoints.py, convert_checkpoints_multi_gpu.py, convert_checkpoints_fsdp.py, convert.sh
     "import": COMMON | MODEL | {flag: ("works", "1") for flag in (*SIZES, "--cp")} | {
         "--hf-model": ("used",), "--megatron-path": ("used",), "--device-map": ("note", "auto"),
-        "--low-memory-save": ("note",), "--no-low-memory-save": ("note",), "--ckpt-format": ("works", "torch_dist"),
+        "--low-memory-save": ("note",), "--no-low-memory-save": ("note",), "--ckpt-format": ("works", "torch"),
     },
     "export": COMMON | MODEL | {flag: ("note", "1") for flag in (*SIZES, "--cp")} | {
         "--hf-model": ("used",), "--megatron-path": ("used",), "--hf-path": ("used",), "--no-progress": ("works",),
         "--not-strict": ("refused",), "--distributed-save": ("note",), "--no-distributed-save": ("note",),
         "--save-every-n-ranks": ("note", "1"), "--export-weight-dtype": ("works", "bfloat16"),
-        "--ckpt-format": ("works", "torch_dist"),
+        "--ckpt-format": ("note", "torch_dist"),
     },
     # hf_megatron_roundtrip.py, hf_megatron_roundtrip_multi_gpu.py, convert.sh
     "roundtrip": COMMON | {flag: ("works", "1") for flag in SIZES} | {

@@ -18,6 +18,7 @@ import sys
 sys.dont_write_bytecode = True
 
 import damage_cases
+import legacy_cases  # adds its cases to those of damage_cases
 import odd_cases
 
 # What only a library, an interpreter or a crash would say.
@@ -85,7 +86,7 @@ class Bench:
         case = self.case
         if case.arguments is not None:
             return [text.replace("OUT", "out/target") for text in case.arguments]
-        target = ["-o", case.target] if command in ("import", "export") else []
+        target = ["-o", case.target] if command in ("import", "export", "reshard") else []
         return [command, *case.source, *target, *case.options]
 
     def check(self):
@@ -162,9 +163,10 @@ def main():
     good = damage_cases.Folder()
     good.write(os.path.join(root, "good"))
     checkpoint = os.path.join(root, "checkpoint")
-    made = Run(["import", "good", "-o", "checkpoint"], root)
-    if made.status != 0:
-        sys.exit(made.error)
+    for name, options in (("checkpoint", []), ("legacy", legacy_cases.OPTIONS)):
+        made = Run(["import", "good", "-o", name, *options], root)
+        if made.status != 0:
+            sys.exit(made.error)
     work = [(Bench, case) for case in damage_cases.CASES] + [(OddBench, case) for case in odd_cases.CASES]
     names = [case.name for _, case in work]
     assert len(set(names)) == len(names), "two cases of one name"

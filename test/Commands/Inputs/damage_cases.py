@@ -348,7 +348,7 @@ hf("a file in place of the folder", lambda f: f.action(lambda path: (shutil.rmtr
    run="import export verify check")
 hf("a fifo in place of the folder", lambda f: f.action(lambda path: (shutil.rmtree(path), os.mkfifo(path))), "source",
    run="import export verify check inspect")
-hf("export of a Hugging Face folder", lambda f: None, "source", "torch_dist", run="export")
+hf("export of a Hugging Face folder", lambda f: None, "source", "Megatron", "mp_rank", run="export")
 
 
 def replaced(name, make):
@@ -511,7 +511,7 @@ def legacy(path):
     write(path + "/mp_rank_00/model_optim_rng.pt", b"PK\x03\x04")
 
 
-megatron("legacy format", legacy, "iter_0000000", "legacy", "mp_rank_00", run="export verify inspect")
+megatron("legacy format", legacy, "iter_0000000", "mp_rank_00", r"model_optim_rng\.pt", run="export verify inspect")
 
 #===---------------------------------------------------------------------------------------------------------------===#
 # Megatron: .metadata

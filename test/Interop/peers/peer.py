@@ -19,6 +19,7 @@ import random
 import sys
 import traceback
 
+import legacy
 import numpy
 import torch
 import torch.distributed as dist
@@ -335,6 +336,7 @@ def resave(hf, out):
 
 
 TASKS = {task.__name__: task for task in (import_hf, export_hf, load, load_megatron_lm, save, reload, resave)}
+TASKS |= {task.__name__: task for task in (legacy.load_ranks, legacy.save_ranks)}
 
 
 def perform(task):

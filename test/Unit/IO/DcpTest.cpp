@@ -557,8 +557,8 @@ TEST_F(TorchDistTest, RefusesOtherFormatsByName) {
   fs::path out = temp / "iter_0000001";
   fs::create_directories(out / "mp_rank_00");
   EXPECT_REFUSED(findTorchDistFolder(out),
-                 "a checkpoint of the legacy 'torch' format (folder "
-                 "'mp_rank_00')");
+                 "a checkpoint of the legacy 'torch' format, expected a "
+                 "torch_dist one");
   fs::remove(out / "mp_rank_00");
   writeText(out / "metadata.json", R"({"sharded_backend": "fsdp_dtensor"})");
   EXPECT_REFUSED(findTorchDistFolder(out),
