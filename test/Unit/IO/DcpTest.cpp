@@ -375,7 +375,7 @@ protected:
 
 TEST_F(TorchDistTest, RoundTripOfManyTilings) {
   fs::path out = temp / "out";
-  for (std::vector<int64_t> parts :
+  for (const std::vector<int64_t> &parts :
        std::vector<std::vector<int64_t>>{{}, {4}, {1, 3}, {2, 2, 3}, {1, 1, 7}})
     for (uint32_t files : {1u, 3u}) {
       auto status = write(spec(parts, files), out);
