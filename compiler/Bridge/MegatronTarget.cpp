@@ -131,6 +131,81 @@ static Status writeRanks(const LegacyLayout &layout, const TensorSet &tensors,
       layout.ranks().size(), layout.ranks()[0].folder, last.folder));
 }
 
+/// The layers of the stages.
+static Expected<PipelineLayout> stagesOf(const plan::PlanT &plan,
+                                         const wmap::ParallelSizes &sizes) {
+  PipelineLayout stages;
+  stages.pp = static_cast<uint32_t>(sizes.pp);
+  stages.vpp = static_cast<uint32_t>(sizes.vpp);
+  std::string why;
+  stages.layers = wmap::chunkLayers(plan.layers, sizes, why);
+  if (stages.layers.empty())
+    return inputError(why);
+  return stages;
+}
+
+static Expected<TargetFiles> planRanks(const LegacyLayout &layout,
+                                       const TensorSet &tensors,
+                                       const MegatronTarget &target) {
+  TargetFiles files;
+  for (const LegacyRank &rank : layout.ranks()) {
+    MBC_ASSIGN(
+        LegacyLayout::RankFile file,
+        layout.fileOf(rank, tensors, target.names, target.vocabMultiple));
+    MBC_ASSIGN(std::unique_ptr<MappedTensors> set,
+               MappedTensors::create(file.copies, PlanSide::Megatron, tensors));
+    uint64_t bytes = 0;
+    for (const TensorInfo &info : set->tensors())
+      bytes += info.bytes();
+    ++files.count;
+    files.pieces += set->tensors().size();
+    files.bytes += bytes;
+    if (bytes > files.largestBytes) {
+      files.largestBytes = bytes;
+      files.largest = rank.folder;
+    }
+  }
+  return files;
+}
+
+static TargetFiles countFiles(const TorchDistSpec &spec,
+                              const TensorSet &tensors) {
+  TargetFiles files;
+  std::map<uint32_t, uint64_t> bytes;
+  for (const TorchDistSpec::Tensor &tensor : spec.tensors)
+    for (const TorchDistSpec::Chunk &chunk : tensor.chunks) {
+      int64_t elements = 1;
+      for (int64_t size : chunk.sizes)
+        elements *= size;
+      bytes[chunk.file] +=
+          bytesOf(tensors.tensors()[tensor.index].dtype, elements);
+      ++files.pieces;
+    }
+  for (auto [file, size] : bytes) {
+    ++files.count;
+    files.bytes += size;
+    if (size > files.largestBytes) {
+      files.largestBytes = size;
+      files.largest = fmt::format("__0_{}.distcp", file);
+    }
+  }
+  return files;
+}
+
+Expected<TargetFiles> planFiles(ProvedModel &proved, const plan::PlanT &plan,
+                                const TensorSet &tensors,
+                                const MegatronTarget &target) {
+  wmap::ParallelSizes sizes = target.placement(proved.model(), "", {}).sizes;
+  MBC_ASSIGN(PipelineLayout stages, stagesOf(plan, sizes));
+  if (target.legacy()) {
+    MBC_ASSIGN(LegacyLayout layout,
+               LegacyLayout::create(plan, sizes, std::move(stages)));
+    return planRanks(layout, tensors, target);
+  }
+  MBC_ASSIGN(TorchDistSpec spec, chunkPlan(plan, tensors, stages));
+  return countFiles(spec, tensors);
+}
+
 Status writeMegatron(ProvedModel &proved, const plan::PlanT &plan,
                      const TensorSet &tensors, const MegatronTarget &target,
                      std::string hfModelId, const fs::path &root,
@@ -144,14 +219,7 @@ Status writeMegatron(ProvedModel &proved, const plan::PlanT &plan,
     inputs.vocabMultiple = target.vocabMultiple;
   PickleValue common = commonState(proved, inputs);
 
-  PipelineLayout stages;
-  stages.pp = static_cast<uint32_t>(inputs.sizes.pp);
-  stages.vpp = static_cast<uint32_t>(inputs.sizes.vpp);
-  std::string why;
-  stages.layers = wmap::chunkLayers(plan.layers, inputs.sizes, why);
-  if (stages.layers.empty())
-    return inputError(why);
-
+  MBC_ASSIGN(PipelineLayout stages, stagesOf(plan, inputs.sizes));
   fs::path iteration = root / "iter_0000000";
   MBC_TRY(createFolder(iteration));
   if (target.legacy()) {

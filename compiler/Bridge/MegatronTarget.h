@@ -33,6 +33,21 @@ struct MegatronTarget {
                              std::optional<DType> dtype) const;
 };
 
+/// What a checkpoint would consist of.
+struct TargetFiles {
+  uint64_t count = 0;  ///< weight files: one a rank, or one a writing rank
+  uint64_t pieces = 0; ///< tensors of ranks, or chunks of tensors, in them
+  uint64_t bytes = 0;  ///< of their elements
+  std::string largest; ///< "mp_rank_00_001", "__0_3.distcp"
+  uint64_t largestBytes = 0;
+};
+
+/// Plans all of them to the last copy; reads and writes nothing. Arguments as
+/// those of `writeMegatron`.
+Expected<TargetFiles> planFiles(ProvedModel &proved, const plan::PlanT &plan,
+                                const TensorSet &tensors,
+                                const MegatronTarget &target);
+
 /// Writes `tensors`, the Megatron side of `plan` (made with the target's
 /// placement), into `root`, which is empty: `iter_0000000`, with the
 /// configuration that loaders ask for, and the trackers.

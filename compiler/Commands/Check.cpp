@@ -1,6 +1,13 @@
 //===- Check.cpp - mbc check ----------------------------------------------===//
+#include "compiler/Bridge/MegatronTarget.h"
 #include "compiler/Commands/CheckReport.h"
+#include "compiler/Commands/TargetOptions.h"
+#include "runtime/core/Text.h"
+#include "runtime/io/MappedTensors.h"
+#include "runtime/io/NumberText.h"
+#include "runtime/io/ScaledTensors.h"
 
+#include <chrono>
 #include <fmt/format.h>
 
 namespace fs = std::filesystem;
@@ -11,7 +18,7 @@ namespace {
 
 struct CheckOptions {
   std::string folder, config, model, mapping;
-  SizeOptions sizes;
+  TargetOptions layout;
 };
 
 Status checkUsage(const CheckOptions &options) {
@@ -63,11 +70,47 @@ DType statedType(const fs::path &config) {
   return DType::BF16;
 }
 
+/// The files that an import into this layout would write.
+Status addFiles(ProvedModel &proved, const plan::PlanT &plan,
+                const HfFolder &folder, const MegatronTarget &target,
+                Outcome &outcome) {
+  auto start = std::chrono::steady_clock::now();
+  std::unique_ptr<TensorSet> dequantized;
+  if (std::vector<ScaledName> scaled = scaledNames(plan); !scaled.empty()) {
+    MBC_ASSIGN(dequantized, ScaledTensors::dequantized(folder, scaled));
+  }
+  const TensorSet &values =
+      dequantized ? *dequantized : static_cast<const TensorSet &>(folder);
+  MBC_ASSIGN(auto tensors,
+             MappedTensors::create(plan, PlanSide::Megatron, values));
+  MBC_ASSIGN(TargetFiles files, planFiles(proved, plan, *tensors, target));
+  double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+          .count();
+  outcome.text += fmt::format(
+      "\nFiles of this layout\n  {} {}, {} in {} {}; the largest is {}, {}\n"
+      "  planned in {:.2f} s\n",
+      groupedNumber(files.count), target.legacy() ? "ranks" : "data files",
+      sizeText(files.bytes), groupedNumber(files.pieces),
+      target.legacy() ? "tensors" : "chunks", files.largest,
+      sizeText(files.largestBytes), seconds);
+  outcome.json.set(
+      "files",
+      Json::object({{"format", target.legacy() ? "torch" : "torch_dist"},
+                    {"count", files.count},
+                    {"pieces", files.pieces},
+                    {"bytes", files.bytes},
+                    {"largest", files.largest},
+                    {"largest_bytes", files.largestBytes},
+                    {"seconds", seconds}}));
+  return {};
+}
+
 Expected<Outcome> runCheck(const CheckOptions &options,
                            const CommonOptions &common) {
   MBC_TRY(checkUsage(options));
-  PlacementOptions placement;
-  MBC_ASSIGN(placement.sizes, options.sizes.parse());
+  MBC_ASSIGN(MegatronLayout layout, options.layout.parse());
+  MBC_ASSIGN(MegatronTarget target, MegatronTarget::of(layout));
   ModelLibrary library;
   MBC_TRY(common.load(library));
   if (!options.model.empty())
@@ -82,11 +125,16 @@ Expected<Outcome> runCheck(const CheckOptions &options,
     config = folder->configPath();
   }
   MBC_ASSIGN(auto proved, ProvedModel::create(library, config, common.config));
+  PlacementOptions placement =
+      target.placement(proved->model(), "auto", std::nullopt);
   MBC_ASSIGN(plan::PlanT plan, proved->plan(folder.get(), placement));
   MBC_ASSIGN(ImpliedTensors implied,
              impliedTensors(proved->model(), proved->mapping()));
-  return checkReport({*proved, plan, implied, folder.get(), config,
-                      placement.sizes, statedType(config)});
+  Outcome outcome = checkReport({*proved, plan, implied, folder.get(), config,
+                                 placement.sizes, statedType(config)});
+  if (folder)
+    MBC_TRY(addFiles(*proved, plan, *folder, target, outcome));
+  return outcome;
 }
 
 } // namespace
@@ -100,7 +148,9 @@ void addCheck(CLI::App &root, CommandList &commands) {
       "both sides, shape, placement and bytes, every obligation with its "
       "verdict, the tensors that the configuration implies and those that a "
       "folder may store besides, what each field of config.json is for, and "
-      "the admissible parallel sizes. With --model and --mapping alone: what "
+      "the admissible parallel sizes, and with HF_DIR the files that an import "
+      "into the layout asked for would write. With --model and --mapping "
+      "alone: what "
       "holds for every configuration. No weight is read."));
   auto options = std::make_shared<CheckOptions>();
   command
@@ -111,13 +161,15 @@ void addCheck(CLI::App &root, CommandList &commands) {
       .option("--model", options->model, "FILE",
               "Use this model declaration (.mbc), with --mapping")
       .option("--mapping", options->mapping, "FILE",
-              "Use this mapping declaration (.mbc), with --model")
-      .sizes(options->sizes, "proved admissible")
-      .configOptions()
-      .examples("  mbc check SmolLM2-135M-Instruct\n"
-                "  mbc check --config DeepSeek-V3.json --ep 32 --pp 61\n"
-                "  mbc check --model my/model.mbc --mapping my/mapping.mbc "
-                "--config config.json");
+              "Use this mapping declaration (.mbc), with --model");
+  options->layout.declare(command, false);
+  command.configOptions().examples(
+      "  mbc check SmolLM2-135M-Instruct\n"
+      "  mbc check --config DeepSeek-V3.json --ep 32 --pp 61\n"
+      "  mbc check DeepSeek-V3 --format torch --tp 8 --pp 16 --ep 64 "
+      "--decoder-last-pipeline-num-layers 1\n"
+      "  mbc check --model my/model.mbc --mapping my/mapping.mbc "
+      "--config config.json");
   command.run = [options, &common = command.common]() -> Expected<Outcome> {
     MBC_TRY(resolveInPlace(options->folder));
     return runCheck(*options, common);

@@ -127,7 +127,7 @@ static std::string usageText(const CLI::ParseError &error) {
 static void describe(CLI::App &app) {
   app.description(
       "Converts LLM checkpoints between Hugging Face folders and Megatron\n"
-      "torch_dist checkpoints: proved before it runs, exact to the bit.");
+      "checkpoints: proved before it runs, exact to the bit.");
   app.footer(
       "Exit status: 0 all asked for was done and checked; 1 a comparison found "
       "a\ndifference; 2 bad usage, bad input or a refused proof; 3 the system "

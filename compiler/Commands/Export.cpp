@@ -38,7 +38,7 @@ Expected<Outcome> runExport(const ExportArguments &options,
 
 void addExport(CLI::App &root, CommandList &commands) {
   auto &command = *commands.emplace_back(std::make_unique<Command>(
-      root, "export", "Megatron torch_dist checkpoint -> Hugging Face folder",
+      root, "export", "Megatron checkpoint -> Hugging Face folder",
       "A checkpoint that mbc imported keeps the record of its source: files, "
       "order and types of the original come back byte for byte, unless a flag "
       "asks for others. Any parallel layout can be exported."));

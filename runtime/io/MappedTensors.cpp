@@ -57,11 +57,9 @@ MappedTensors::create(const plan::PlanT &plan, PlanSide present,
   std::unique_ptr<MappedTensors> set(new MappedTensors(source, extras));
   PlanSide other = present == PlanSide::HuggingFace ? PlanSide::Megatron
                                                     : PlanSide::HuggingFace;
-  set->paths = source.files();
-  set->scaleList = source.scales();
+  set->sharePlaces(source);
   if (extras)
-    set->paths.insert(set->paths.end(), extras->files().begin(),
-                      extras->files().end());
+    set->paths.append(extras->files());
 
   std::unordered_map<std::string, uint32_t> byName;
   std::vector<std::pair<uint32_t, Instance>> found;

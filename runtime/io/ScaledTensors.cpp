@@ -53,8 +53,7 @@ std::vector<int64_t> scaleShape(std::span<const int64_t> shape,
 
 ScaledTensors::ScaledTensors(const TensorSet &set) : set(set) {
   infos = set.tensors();
-  paths = set.files();
-  scaleList = set.scales();
+  sharePlaces(set);
   links.assign(infos.size(), -1);
   indexNames();
 }

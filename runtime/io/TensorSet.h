@@ -12,6 +12,7 @@
 #include "runtime/core/DType.h"
 #include "runtime/core/Error.h"
 #include "runtime/core/File.h"
+#include "runtime/core/SharedVector.h"
 #include "runtime/io/BlockScale.h"
 
 #include <cstdint>
@@ -50,9 +51,9 @@ public:
   /// Index of a tensor by name, or -1.
   int64_t find(std::string_view name) const;
   /// The files that extents refer to, by absolute or given path.
-  const std::vector<std::string> &files() const { return paths; }
+  const std::vector<std::string> &files() const { return paths.get(); }
   /// The block scales that extents refer to.
-  const std::vector<BlockScale> &scales() const { return scaleList; }
+  const std::vector<BlockScale> &scales() const { return scaleList.get(); }
 
   /// Appends where elements [begin, begin + count) of row-major tensor `index`
   /// lie; the k-th of them goes to `dest + k`. Elements in no extent are zero.
@@ -62,9 +63,14 @@ public:
 protected:
   /// Derived constructors fill these; call `indexNames` when done.
   void indexNames();
+  /// Extents refer to the files and the scales of `set`, as its own do.
+  void sharePlaces(const TensorSet &set) {
+    paths = set.paths;
+    scaleList = set.scaleList;
+  }
   std::vector<TensorInfo> infos;
-  std::vector<std::string> paths;
-  std::vector<BlockScale> scaleList;
+  SharedVector<std::string> paths;
+  SharedVector<BlockScale> scaleList;
 
 private:
   struct Hash {

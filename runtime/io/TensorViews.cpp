@@ -10,8 +10,7 @@ CastTensors::CastTensors(const TensorSet &set, const std::vector<DType> &dtypes)
   infos = set.tensors();
   for (size_t i = 0; i < infos.size(); ++i)
     infos[i].dtype = dtypes[i];
-  paths = set.files();
-  scaleList = set.scales();
+  sharePlaces(set);
   indexNames();
 }
 
@@ -19,8 +18,7 @@ SomeTensors::SomeTensors(const TensorSet &set, std::span<const size_t> indices)
     : set(set), indices(indices.begin(), indices.end()) {
   for (size_t index : indices)
     infos.push_back(set.tensors()[index]);
-  paths = set.files();
-  scaleList = set.scales();
+  sharePlaces(set);
   indexNames();
 }
 
@@ -45,9 +43,8 @@ JoinedTensors::JoinedTensors(const TensorSet &first, const TensorSet &second)
   assert(second.scales().empty() && "scales would need other numbers");
   infos = first.tensors();
   infos.insert(infos.end(), second.tensors().begin(), second.tensors().end());
-  paths = first.files();
-  paths.insert(paths.end(), second.files().begin(), second.files().end());
-  scaleList = first.scales();
+  sharePlaces(first);
+  paths.append(second.files());
   indexNames();
 }
 

@@ -412,7 +412,7 @@ Status TorchDistCheckpoint::locateRecords(unsigned threads) {
     payloads[tensor.firstChunk + visit.chunk] = record.offset;
     return {};
   };
-  return visitRecords(visitOrder(metadata), paths, threads, 64, locateOne);
+  return visitRecords(visitOrder(metadata), files(), threads, 64, locateOne);
 }
 
 void TorchDistCheckpoint::locate(size_t index, int64_t begin, int64_t count,
@@ -515,7 +515,7 @@ Expected<size_t> TorchDistCheckpoint::verifyCrc(unsigned threads) const {
     without += !*complete;
     return {};
   };
-  MBC_TRY(visitRecords(visitOrder(metadata), paths,
+  MBC_TRY(visitRecords(visitOrder(metadata), files(),
                        threads ? threads : defaultThreads(), 1, verifyOne));
   // Many objects may share one record.
   std::set<std::tuple<uint32_t, uint64_t, uint64_t>> seen;

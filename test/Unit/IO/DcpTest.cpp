@@ -250,7 +250,7 @@ class RawSet : public TensorSet {
 public:
   RawSet(const fs::path &path, std::vector<TensorInfo> tensors) {
     infos = std::move(tensors);
-    paths = {path.string()};
+    paths.push_back(path.string());
     uint64_t end = 3;
     for (const TensorInfo &info : infos) {
       begins.push_back(end);

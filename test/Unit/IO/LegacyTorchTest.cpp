@@ -24,7 +24,7 @@ public:
       offsets.push_back(text.size());
     }
     writeText(path, text);
-    paths = {path.string()};
+    paths.push_back(path.string());
     bytes = std::move(text);
     indexNames();
   }

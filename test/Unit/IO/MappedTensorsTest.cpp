@@ -18,7 +18,7 @@ class Numbered : public TensorSet {
 public:
   Numbered(const std::filesystem::path &file, std::vector<TensorInfo> tensors) {
     infos = std::move(tensors);
-    paths = {file.string()};
+    paths.push_back(file.string());
     std::ofstream out(file, std::ios::binary);
     for (size_t t = 0; t < infos.size(); ++t) {
       starts.push_back(out.tellp());
