@@ -144,9 +144,10 @@ Status Checkpoint::openMegatron(const ModelLibrary &library,
     training = countTrainingState(*legacy);
   } else {
     MBC_ASSIGN(torchDist,
-               TorchDistCheckpoint::open(
-                   folder, {[](std::string_view name) { return !stateOf(name); },
-                            options.threads}));
+               TorchDistCheckpoint::open(folder, {[](std::string_view name) {
+                                                    return !stateOf(name);
+                                                  },
+                                                  options.threads}));
     directory = torchDist->folder();
     MBC_ASSIGN(training, countTrainingState(*torchDist));
   }

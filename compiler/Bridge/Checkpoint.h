@@ -78,8 +78,7 @@ private:
   Status openMegatron(const ModelLibrary &library,
                       const std::filesystem::path &path,
                       const OpenOptions &options);
-  Status proveMegatron(const ModelLibrary &library,
-                       const OpenOptions &options);
+  Status proveMegatron(const ModelLibrary &library, const OpenOptions &options);
   Status place(ProvedModel &proved);
   void useStoredTypes();
   Status checkExpected(const OpenOptions &options) const;

@@ -15,6 +15,14 @@ namespace {
 /// Of this thread: a fuzzer's own threads allocate too.
 thread_local int64_t live = 0, peak = 0;
 
+} // namespace
+
+// All forms, so that none is left to a sanitizer, which would see what one gave
+// returned to another. The thread sanitizer lets nobody take its own away;
+// there no memory is counted.
+#if !__has_feature(thread_sanitizer)
+namespace {
+
 void *counted(void *memory) {
   if (!memory) {
     std::fprintf(stderr, "out of memory\n");
@@ -33,8 +41,6 @@ void release(void *memory) {
 
 } // namespace
 
-// All forms, so that none is left to a sanitizer, which would see what one gave
-// returned to another.
 void *operator new(size_t size) { return counted(std::malloc(size)); }
 void *operator new[](size_t size) { return counted(std::malloc(size)); }
 void *operator new(size_t size, const std::nothrow_t &) noexcept {
@@ -61,6 +67,7 @@ void operator delete(void *memory, std::align_val_t) noexcept {
 void operator delete(void *memory, size_t, std::align_val_t) noexcept {
   release(memory);
 }
+#endif
 
 namespace mbc::fuzz {
 

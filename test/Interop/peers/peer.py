@@ -225,7 +225,9 @@ def save(
     from megatron.core.dist_checkpointing.strategies.fully_parallel import FullyParallelSaveStrategyWrapper
 
     config, transformer, model = gpt.build(hf, getattr(torch, dtype), sizes, vocab, grouped)
-    state = model.sharded_state_dict()
+    # Megatron-LM says it too; Megatron Core 0.16 asks for it where an MTP layer embeds again
+    groups = {"dp_cp_group": parallel_state.get_data_parallel_group(with_context_parallel=True)}
+    state = model.sharded_state_dict(metadata=dict(groups))
     weights = {key: x for key, x in state.items() if isinstance(x, (ShardedTensor, ShardedTensorFactory))}
     loaded = dist_checkpointing.load(weights, source)
     model.load_state_dict(loaded, strict=False)
@@ -242,7 +244,7 @@ def save(
         "iteration": 10,
         "num_floating_point_operations_so_far": 0,
     }
-    state["model"] = model.sharded_state_dict(metadata=dict(metadata))
+    state["model"] = model.sharded_state_dict(metadata=metadata | groups)
     if optimizer:
         state["optimizer"] = optimizer_state(model, transformer, state["model"], metadata)
         ranks = parallel_state.get_tensor_model_parallel_rank(), parallel_state.get_pipeline_model_parallel_rank()
