@@ -109,24 +109,27 @@ Expected<Json> readYamlFile(const fs::path &path) {
   return parseYaml(text, path.string());
 }
 
-/// The library passes bytes through that are no text.
-static Status checkUtf8(std::string_view text, const std::string &name) {
+/// YAML in UTF-8. The library passes bytes through that are no text, and takes
+/// a file with zero bytes for another encoding, unchecked.
+static Status checkText(std::string_view text, const std::string &name) {
   size_t line = 1;
   for (size_t i = 0; i < text.size();) {
+    auto byte = static_cast<unsigned char>(text[i]);
     unsigned length = utf8Length(text.substr(i));
-    if (length == 0)
-      return inputError(fmt::format("{}:{}: is no YAML: byte {:#04x} is no "
-                                    "UTF-8",
-                                    name, line,
-                                    static_cast<unsigned char>(text[i])));
-    line += text[i] == '\n';
+    bool control = byte == 0x7f || (byte < 0x20 && byte != '\t' &&
+                                    byte != '\n' && byte != '\r');
+    if (length == 0 || control)
+      return inputError(
+          fmt::format("{}:{}: is no YAML: byte {:#04x} is {}", name, line, byte,
+                      control ? "a control character" : "no UTF-8"));
+    line += byte == '\n';
     i += length;
   }
   return {};
 }
 
 Expected<Json> parseYaml(const std::string &text, const std::string &name) {
-  MBC_TRY(checkUtf8(text, name));
+  MBC_TRY(checkText(text, name));
   // The library reports by exceptions; none of them leaves this function.
   try {
     std::vector<YAML::Node> documents = YAML::LoadAll(text);

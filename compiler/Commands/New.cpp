@@ -73,7 +73,8 @@ void addNew(CLI::App &root, CommandList &commands) {
       "declared family that is most like the folder: config.json must have "
       "the fields that it reads, and tensors are recognised by their shapes, "
       "by the indices in their names, and where these are alike by usual "
-      "names (wq, q_proj, query). What cannot be told is marked '??', and "
+      "names (wq, q_proj, query). What cannot be told is marked '?"
+      "?', and "
       "'mbc check --model-path DIR HF_DIR' refuses it there. What a model "
       "computes is not seen in its tensors: read the draft."));
   auto options = std::make_shared<NewOptions>();
