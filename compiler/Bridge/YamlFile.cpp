@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <sstream>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 namespace fs = std::filesystem;
@@ -128,15 +130,45 @@ static Status checkText(std::string_view text, const std::string &name) {
   return {};
 }
 
+namespace {
+
+/// Sees nothing.
+class NoEvents : public YAML::EventHandler {
+  void OnDocumentStart(const YAML::Mark &) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark &, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark &, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark &, const std::string &, YAML::anchor_t,
+                const std::string &) override {}
+  void OnSequenceStart(const YAML::Mark &, const std::string &, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark &, const std::string &, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+} // namespace
+
+/// Up to two. After some damages the library finds documents without an end.
+static unsigned countDocuments(const std::string &text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  NoEvents events;
+  unsigned count = 0;
+  while (count < 2 && parser.HandleNextDocument(events))
+    ++count;
+  return count;
+}
+
 Expected<Json> parseYaml(const std::string &text, const std::string &name) {
   MBC_TRY(checkText(text, name));
   // The library reports by exceptions; none of them leaves this function.
   try {
-    std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() != 1)
+    if (unsigned documents = countDocuments(text); documents != 1)
       return inputError(fmt::format("{}: holds {} YAML documents, expected one",
-                                    name, documents.size()));
-    return Converter(name).convert(documents[0]);
+                                    name, documents ? "several" : "no"));
+    return Converter(name).convert(YAML::Load(text));
   } catch (const YAML::Exception &error) {
     return inputError(fmt::format("{}:{}: is no YAML: {}", name,
                                   error.mark.line + 1, error.msg));
