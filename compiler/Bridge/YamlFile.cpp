@@ -55,6 +55,14 @@ Json plainValue(const std::string &text) {
   return Json(text);
 }
 
+/// Where `text` stops being UTF-8; its length if nowhere.
+size_t endOfUtf8(std::string_view text) {
+  size_t at = 0;
+  while (unsigned length = utf8Length(text.substr(at)))
+    at += length;
+  return at;
+}
+
 class Converter {
 public:
   explicit Converter(std::string where) : where(std::move(where)) {}
@@ -66,6 +74,8 @@ public:
       return damaged(node, fmt::format("more than {} values, aliases written "
                                        "out",
                                        kMaxValues));
+    if (node.IsScalar() && !isText(node.Scalar()))
+      return damaged(node, "an escape that gives no UTF-8");
     if (node.IsScalar())
       return node.Tag() == "?" || node.Tag().empty() ? plainValue(node.Scalar())
                                                      : Json(node.Scalar());
@@ -82,7 +92,7 @@ public:
     std::vector<Json::Member> members;
     std::vector<std::string> names;
     for (const auto &member : node) {
-      if (!member.first.IsScalar())
+      if (!member.first.IsScalar() || !isText(member.first.Scalar()))
         return damaged(node, "a key that is no text");
       MBC_ASSIGN(Json value, convert(member.second, depth + 1));
       members.emplace_back(member.first.Scalar(), std::move(value));
@@ -95,6 +105,11 @@ public:
   }
 
 private:
+  /// The library writes some escapes, \N and \_, as single bytes.
+  static bool isText(std::string_view text) {
+    return endOfUtf8(text) == text.size();
+  }
+
   Failure damaged(const YAML::Node &node, const std::string &what) {
     return inputError(
         fmt::format("{}:{}: has {}", where, node.Mark().line + 1, what));
