@@ -47,6 +47,20 @@ void buildPlanning(OpPassManager &passes,
   passes.addPass(wmap::createWMapPlan());
 }
 
+void buildProgram(OpPassManager &passes,
+                  const nn::NNInstantiateOptions &entries,
+                  const NNToExecOptions &selection) {
+  // Static rows, one body for each kind of layer: what follows grows with
+  // neither depth nor the number of callers of a block.
+  passes.addPass(nn::createNNInstantiate(entries));
+  // Before commands are chosen, as a cluster is one of them.
+  passes.addPass(nn::createNNFuse());
+  passes.addPass(createNNToExec(selection));
+  // Last, when every buffer is known.
+  passes.addPass(createExecPlanMemory());
+  passes.addPass(createExecVerifyPlanned());
+}
+
 void registerProveTranslation() {
   static TranslateRegistration prove(
       "mbc-prove", "import a .mbc file and prove its mappings",

@@ -1,6 +1,7 @@
 //===- Pipelines.h - Which passes run, in which order -----------*- C++ -*-===//
 #pragma once
 
+#include "compiler/Conversion/NNToExec/NNToExec.h"
 #include "compiler/Transforms/NNPasses.h"
 #include "compiler/Transforms/WMapPasses.h"
 
@@ -22,6 +23,11 @@ void buildElaboration(mlir::OpPassManager &passes, const Json &config,
 /// From a bound mapping to its copy plan.
 void buildPlanning(mlir::OpPassManager &passes,
                    const wmap::WMapResolvePlacementOptions &options);
+
+/// From an elaborated model to a program whose memory is planned.
+void buildProgram(mlir::OpPassManager &passes,
+                  const nn::NNInstantiateOptions &entries,
+                  const NNToExecOptions &selection);
 
 /// mbc-translate --mbc-prove: imports a .mbc file and proves it symbolically.
 void registerProveTranslation();

@@ -9,7 +9,7 @@ import lit.formats
 config.name = "mbc"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".mbc", ".test", ".json"]
-config.excludes = ["Unit", "Interop", "Bench", "Inputs", "corpus"]
+config.excludes = ["Unit", "Conformance", "Interop", "Bench", "Inputs", "corpus"]
 
 if not hasattr(config, "mbc_obj_root"):
     lit_config.fatal("run lit on the test folder of a build, such as build/release/test")

@@ -77,6 +77,10 @@ expect 0 mbc verify hf back
 holds 'equal bit for bit'
 echo '$ diff -r hf back' && diff -r hf back && steps=$((steps + 1))
 expect 0 mbc verify hf megatron
+expect 0 mbc compile --config config.json -o model.mbcp --chunk 4
+expect 0 mbc logits hf --tokens 1,2,3,4,5 --chunk 4 -o logits.npy
+expect 0 mbc-run logits model.mbcp --weights megatron --tokens 1,2,3,4,5 -o again.npy
+echo '$ cmp logits.npy again.npy' && cmp logits.npy again.npy && steps=$((steps + 1))
 expect 0 mbc verify megatron
 expect 0 mbc roundtrip hf --threads 1
 

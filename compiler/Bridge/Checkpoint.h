@@ -5,6 +5,7 @@
 #include "compiler/Bridge/ProvedModel.h"
 #include "compiler/Bridge/SourceRecord.h"
 #include "compiler/Bridge/TrainingState.h"
+#include "runtime/io/CheckpointKind.h"
 #include "runtime/io/HfFolder.h"
 #include "runtime/io/LegacyTorch.h"
 #include "runtime/io/MappedTensors.h"
@@ -12,11 +13,6 @@
 #include "runtime/io/TorchDist.h"
 
 namespace mbc {
-
-enum class CheckpointKind { HuggingFace, TorchDist, LegacyTorch };
-
-/// By what the folder holds; an Input error names what was looked for.
-Expected<CheckpointKind> detectCheckpoint(const std::filesystem::path &path);
 
 struct OpenOptions {
   ConfigOptions config;

@@ -32,7 +32,7 @@ wmap::MappingOp ProvedModel::mapping() {
 
 /// Runs `body`; what it reports as errors, with source lines, becomes the
 /// message of the result.
-template <typename Fn> Status ProvedModel::captured(Fn &&body) {
+Status ProvedModel::captured(llvm::function_ref<LogicalResult()> body) {
   std::string text;
   llvm::raw_string_ostream stream(text);
   SourceMgrDiagnosticHandler handler(sources, &context, stream);
@@ -102,6 +102,7 @@ ProvedModel::create(const ModelLibrary &library, const Json &json,
   std::unique_ptr<ProvedModel> proved(new ProvedModel);
   proved->which = *declared;
   proved->config = config;
+  proved->values = json;
   proved->sources.setVirtualFileSystem(library.fileSystem());
   MBC_TRY(proved->captured([&] {
     proved->module = importFiles(proved->context, proved->sources,

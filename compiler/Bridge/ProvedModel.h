@@ -7,6 +7,7 @@
 #include "runtime/core/Json.h"
 #include "runtime/io/TensorSet.h"
 #include "runtime/schema/plan_generated.h"
+#include "runtime/schema/program_generated.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
@@ -32,6 +33,20 @@ struct PlacementOptions {
   std::string layerKeys = "auto";
   /// Store every tensor in this type, but those that the model pins.
   std::optional<DType> dtype;
+};
+
+/// What a program is to hold.
+struct CompileOptions {
+  /// Of weights and activations: F32, BF16 or F16.
+  DType dtype = DType::F32;
+  /// Tokens that functions take at most in a call: each size has one that gives
+  /// logits of every token, and one of some.
+  std::vector<uint64_t> chunks;
+  /// Numbers of sequences that functions continue by a token each; empty:
+  /// logits of given tokens are all that is asked for.
+  std::vector<uint64_t> sequences;
+  /// Tokens that a sequence may have; 0: as many as the model was made for.
+  uint64_t length = 0;
 };
 
 /// A model and its mapping, elaborated and proved for one config.json. Errors
@@ -70,16 +85,22 @@ public:
   /// The copy plan as MLIR text, after `plan`.
   std::string planText() const;
 
+  /// Compiles the forward function for static rows, with the plans by which its
+  /// weights are found in every spelling of the checkpoint formats. An Input
+  /// error where neither `options` nor the model say a length.
+  Expected<program::ProgramT> compile(const CompileOptions &options);
+
 private:
   ProvedModel();
-  template <typename Fn> Status captured(Fn &&body);
+  Status captured(llvm::function_ref<llvm::LogicalResult()> body);
 
   llvm::SourceMgr sources;
   mlir::MLIRContext context;
   mlir::OwningOpRef<mlir::ModuleOp> module, planned;
   DeclaredModel which;
-  /// What the proof is about, for messages.
+  /// What the proof is about, for messages, and what it says.
   std::filesystem::path config;
+  Json values;
 };
 
 } // namespace mbc

@@ -1,7 +1,7 @@
 //===- BridgeFlags.cpp - The flags of Megatron Bridge ---------------------===//
 #include "compiler/Commands/BridgeFlags.h"
 
-#include "compiler/Commands/TextTable.h"
+#include "runtime/commands/TextTable.h"
 #include "runtime/core/Text.h"
 
 #include "llvm/ADT/StringExtras.h"

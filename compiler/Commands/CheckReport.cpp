@@ -1,8 +1,8 @@
 //===- CheckReport.cpp ----------------------------------------------------===//
 #include "compiler/Commands/CheckReport.h"
 
-#include "compiler/Commands/TextTable.h"
 #include "compiler/Transforms/Admissible.h"
+#include "runtime/commands/TextTable.h"
 #include "runtime/core/Text.h"
 #include "runtime/io/CopyPlan.h"
 #include "runtime/io/NumberText.h"

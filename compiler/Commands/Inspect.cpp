@@ -2,7 +2,7 @@
 #include "compiler/Bridge/Iteration.h"
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ReferenceOptions.h"
-#include "compiler/Commands/TextTable.h"
+#include "runtime/commands/TextTable.h"
 #include "runtime/core/Text.h"
 #include "runtime/io/NumberText.h"
 

@@ -1,6 +1,6 @@
 //===- Models.cpp - mbc models --------------------------------------------===//
 #include "compiler/Commands/Command.h"
-#include "compiler/Commands/TextTable.h"
+#include "runtime/commands/TextTable.h"
 #include "runtime/core/Text.h"
 
 #include "llvm/Support/MemoryBuffer.h"

@@ -365,7 +365,11 @@ void ModelLowering::lowerFunction(const ast::Function &function) {
   StringRef name = function.name.name;
   if (failed(declare(function.name)))
     return;
-  auto op = nn::FuncOp::create(builder, at(function.name.loc), name);
+  llvm::SmallVector<StringRef> inputs;
+  for (const auto &formal : function.formals)
+    inputs.push_back(formal.name.name);
+  auto op = nn::FuncOp::create(builder, at(function.name.loc), name,
+                               builder.getStrArrayAttr(inputs));
   mlir::OpBuilder::InsertionGuard guard(builder);
   current = op;
   llvm::scope_exit restore([&] { current = nullptr; });

@@ -34,4 +34,26 @@ def NNPrintParameters : Pass<"nn-print-parameters", "::mlir::ModuleOp"> {
   }];
 }
 
+def NNInstantiate : Pass<"nn-instantiate", "::mlir::ModuleOp"> {
+  let summary = "make entries over static rows of an elaborated model";
+  let description = [{
+    `NAME=ROWS` makes an entry of `forward` over ROWS packed tokens that gives
+    the logits of every one; `NAME=ROWS:OUTPUTS` those of OUTPUTS rows, which an
+    input `outputs` lists. Blocks are inlined, ties followed, conditions on the
+    layer resolved for each kind of layer, and what no result needs is left out.
+    The `nn.model` is replaced by an `nn.graph`.
+  }];
+  let options = [ListOption<"entries", "entries", "std::string",
+                            "NAME=ROWS or NAME=ROWS:OUTPUTS, each an entry">];
+}
+
+def NNFuse : Pass<"nn-fuse", "::mlir::ModuleOp"> {
+  let summary = "gather pointwise operations and row reductions in clusters";
+  let description = [{
+    Memory is what these cost: a residual sum and the norm after it, the norms
+    of queries and keys and their rotation, a gate and its product each become
+    one kernel that reads and writes every row once.
+  }];
+}
+
 #endif

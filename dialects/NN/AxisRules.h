@@ -53,6 +53,7 @@ AxisResult inferPlace(EmitErrorFn emit, TensorType x, TensorType features,
                       TensorType ids);
 AxisResult inferShift(EmitErrorFn emit, TensorType ids);
 AxisResult inferReorder(EmitErrorFn emit, TensorType x, TensorType order);
+AxisResult inferTake(EmitErrorFn emit, TensorType x, TensorType rows);
 AxisResult inferCrossEntropy(EmitErrorFn emit, TensorType logits,
                              TensorType labels);
 

@@ -87,7 +87,11 @@ AxisResult mbc::nn::inferDispatch(EmitErrorFn emit, TensorType x,
                   << x.text() << " and " << idx.text();
   MLIRContext *ctx = x.getContext();
   SmallVector<AxisAttr> axes(x.getOut());
-  axes[0] = AxisAttr::get(ctx, "routed", UnitAttr::get(ctx));
+  Attribute routed = UnitAttr::get(ctx);
+  if (!idx.getOut()[0].isData())
+    routed = buildExpr(ctx, "*",
+                       {idx.getOut()[0].getSize(), idx.getOut()[1].getSize()});
+  axes[0] = AxisAttr::get(ctx, "routed", routed);
   return activation(ctx, axes);
 }
 
@@ -192,6 +196,19 @@ AxisResult mbc::nn::inferReorder(EmitErrorFn emit, TensorType x,
     return emit() << "'reorder' needs [rows, ...] and [order], found "
                   << x.text() << " and " << order.text();
   return x;
+}
+
+AxisResult mbc::nn::inferTake(EmitErrorFn emit, TensorType x, TensorType rows) {
+  // (N50)
+  if (failed(expectValue(emit, x, "the rows of 'take'")) ||
+      failed(expectIds(emit, rows, "the list of 'take'")))
+    return failure();
+  if (x.getOut().size() < 2 || rows.getOut().size() != 1)
+    return emit() << "'take' needs [rows, ...] and [list], found " << x.text()
+                  << " and " << rows.text();
+  SmallVector<AxisAttr> axes(x.getOut());
+  axes[0] = rows.getOut()[0];
+  return activation(x.getContext(), axes);
 }
 
 AxisResult mbc::nn::inferCrossEntropy(EmitErrorFn emit, TensorType logits,

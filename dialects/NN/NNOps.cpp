@@ -193,7 +193,16 @@ static LogicalResult verifyBody(Operation *op, Region &body) {
 }
 
 LogicalResult BlockOp::verify() { return verifyBody(*this, getBody()); }
-LogicalResult FuncOp::verify() { return verifyBody(*this, getBody()); }
+LogicalResult FuncOp::verify() {
+  if (failed(verifyBody(*this, getBody())))
+    return failure();
+  if (getInputNames() &&
+      getInputNames()->size() != getBody().getNumArguments()) // (N51)
+    return emitOpError() << "has " << getBody().getNumArguments()
+                         << " inputs and " << getInputNames()->size()
+                         << " names of them";
+  return success();
+}
 
 LogicalResult LayersOp::verify() {
   if (failed(verifyBody(*this, getBody())))
@@ -277,6 +286,85 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto diag = emitOpError() << "does not fit layers '" << getStack() << "'";
   diag.attachNote(layers.getLoc()) << "the layers are here";
   return diag;
+}
+
+//===----------------------------------------------------------------------===//
+// Graphs
+//===----------------------------------------------------------------------===//
+
+LogicalResult EntryOp::verify() {
+  if (failed(verifyBody(*this, getBody())))
+    return failure();
+  // (N51) inputs and results have names.
+  if (getInputNames().size() != getBody().getNumArguments())
+    return emitOpError() << "has " << getBody().getNumArguments()
+                         << " inputs and " << getInputNames().size()
+                         << " names of them";
+  size_t results = getBody().front().getTerminator()->getNumOperands();
+  if (getResultNames().size() != results)
+    return emitOpError() << "has " << results << " results and "
+                         << getResultNames().size() << " names of them";
+  return success();
+}
+
+LogicalResult WeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // (N52) the weight is one of the graph, and has its type.
+  auto graph = (*this)->getParentOfType<GraphOp>();
+  auto weights = graph ? dyn_cast_or_null<WeightsOp>(
+                             symbols.lookupSymbolIn(graph, getWeightAttr()))
+                       : WeightsOp();
+  if (!weights)
+    return emitOpError() << "unknown weight '" << getWeight() << "'";
+  if (weights.getType() == getType())
+    return success();
+  auto diag = emitOpError() << "has type " << getType();
+  diag.attachNote(weights.getLoc()) << "the weight has " << weights.getType();
+  return diag;
+}
+
+LogicalResult RepeatOp::verify() {
+  // (N53) every kind takes the operands and yields what is carried; runs
+  // follow each other.
+  if (getInputs().empty() || getInputs()[0].getType() != getType())
+    return emitOpError("must give back the type of its first operand");
+  for (Region &kind : getKinds()) {
+    if (kind.getArgumentTypes() != getInputs().getTypes())
+      return emitOpError("kind does not take the operands");
+    auto yield = kind.front().empty() ? YieldOp()
+                                      : dyn_cast<YieldOp>(kind.front().back());
+    if (!yield || yield.getNumOperands() != 1 ||
+        yield.getOperand(0).getType() != getType())
+      return emitOpError("kind must yield one value of the carried type");
+  }
+  int64_t next = 0;
+  for (Attribute attr : getRuns()) {
+    auto run = dyn_cast<DenseI64ArrayAttr>(attr);
+    if (!run || run.size() != 3)
+      return emitOpError("run must be [kind, first, count]");
+    if (run[0] < 0 || run[0] >= static_cast<int64_t>(getKinds().size()))
+      return emitOpError() << "run of kind " << run[0] << ", of "
+                           << getKinds().size();
+    if (run[1] != next || run[2] <= 0)
+      return emitOpError() << "run starts at layer " << run[1] << ", expected "
+                           << next;
+    next += run[2];
+  }
+  return success();
+}
+
+LogicalResult ClusterOp::verify() {
+  // (N54) pointwise operations and row reductions only.
+  mlir::Block &body = getBody().front();
+  if (body.getArgumentTypes() != getInputs().getTypes())
+    return emitOpError("body does not take the operands");
+  for (Operation &op : body.without_terminator())
+    if (!isa<MapOp, RMSNormOp, LayerNormOp, RopeOp>(op))
+      return emitOpError() << "holds '" << op.getName()
+                           << "', which is no row operation";
+  auto yield = body.empty() ? YieldOp() : dyn_cast<YieldOp>(body.back());
+  if (!yield || yield.getOperandTypes() != getResultTypes())
+    return emitOpError("must yield its results");
+  return success();
 }
 
 //===----------------------------------------------------------------------===//
@@ -377,6 +465,9 @@ LogicalResult ShiftOp::verify() {
 }
 LogicalResult ReorderOp::verify() {
   return check(*this, inferReorder(EMIT, typeOf(getX()), typeOf(getOrder())));
+}
+LogicalResult TakeOp::verify() {
+  return check(*this, inferTake(EMIT, typeOf(getX()), typeOf(getRows())));
 }
 LogicalResult CrossEntropyOp::verify() {
   return check(

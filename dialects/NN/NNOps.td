@@ -149,9 +149,13 @@ def NN_LayersOp : NN_BodyOp<"layers", [SymbolTable]> {
 
 def NN_FuncOp : NN_BodyOp<"func", []> {
   let summary = "an entry point: forward or loss";
-  let arguments = (ins SymbolNameAttr:$sym_name);
+  let description = [{
+    `input_names` are those under which callers give the inputs.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name,
+                       OptionalAttr<StrArrayAttr>:$input_names);
   let assemblyFormat = [{
-    $sym_name attr-dict-with-keyword custom<Signature>($body)
+    $sym_name ($input_names^)? attr-dict-with-keyword custom<Signature>($body)
   }];
 }
 
@@ -313,6 +317,91 @@ def NN_ReorderOp : NN_ComputeOp<"reorder",
 def NN_CrossEntropyOp : NN_ComputeOp<"cross_entropy",
     (ins NN_TensorType:$logits, NN_TensorType:$labels)> {
   let summary = "mean negative log likelihood of the labels";
+}
+
+//===----------------------------------------------------------------------===//
+// Graphs: what `nn-instantiate` makes of an elaborated model
+//===----------------------------------------------------------------------===//
+
+def NN_GraphOp : NN_Op<"graph", [IsolatedFromAbove, Symbol, SymbolTable,
+                                 NoTerminator, SingleBlock]> {
+  let summary = "a model for given numbers of rows: weights and entries";
+  let description = [{
+    Blocks are inlined and conditions resolved: an entry holds one body for each
+    kind of layer. `values` are the configuration's, as in `nn.model`.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, DictionaryAttr:$values);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
+}
+
+def NN_WeightsOp : NN_Op<"weights", [Symbol, HasParent<"GraphOp">]> {
+  let summary = "a logical parameter that an entry uses";
+  let description = [{
+    Named by its path ("decoder.attn.qkv"); of a stack, the copies in `layers`.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<NN_TensorType>:$type,
+                       OptionalAttr<DenseI64ArrayAttr>:$layers,
+                       OptionalAttr<StrAttr>:$dtype);
+  let assemblyFormat = [{
+    $sym_name `:` $type (`layers` $layers^)? (`dtype` $dtype^)? attr-dict
+  }];
+}
+
+def NN_EntryOp : NN_Op<"entry", [IsolatedFromAbove, Symbol, SingleBlock,
+                                 HasParent<"GraphOp">]> {
+  let summary = "a function of a graph over static shapes";
+  let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$input_names,
+                       StrArrayAttr:$result_names);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $sym_name $input_names `->` $result_names attr-dict-with-keyword
+    custom<Signature>($body)
+  }];
+  let hasVerifier = 1;
+}
+
+def NN_WeightOp : NN_Op<"weight", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "a weight of the graph, in a stack that of the current layer";
+  let arguments = (ins FlatSymbolRefAttr:$weight);
+  let results = (outs NN_TensorType:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($result)";
+}
+
+def NN_RepeatOp : NN_Op<"repeat", [SingleBlock]> {
+  let summary = "the layers of a stack: one body for each kind";
+  let description = [{
+    The first operand is carried from layer to layer, the others are the same
+    for each. `runs` lists [kind, first layer, count].
+  }];
+  let arguments = (ins Variadic<NN_TensorType>:$inputs, StrAttr:$stack,
+                       ArrayAttr:$runs);
+  let results = (outs NN_TensorType:$result);
+  let regions = (region VariadicRegion<SizedRegion<1>>:$kinds);
+  let assemblyFormat = [{
+    $stack `(` $inputs `)` `runs` $runs attr-dict `:`
+    functional-type($inputs, $result) $kinds
+  }];
+  let hasVerifier = 1;
+}
+
+def NN_ClusterOp : NN_Op<"cluster", [IsolatedFromAbove, SingleBlock]> {
+  let summary = "pointwise operations and row reductions as one kernel";
+  let description = [{
+    All values have the rows of the first result; weights are the same for each.
+  }];
+  let arguments = (ins Variadic<NN_TensorType>:$inputs);
+  let results = (outs Variadic<NN_TensorType>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    `(` $inputs `)` attr-dict `:` functional-type($inputs, $results) $body
+  }];
+  let hasVerifier = 1;
+}
+
+def NN_TakeOp : NN_ComputeOp<"take",
+    (ins NN_TensorType:$x, NN_TensorType:$rows)> {
+  let summary = "some rows of a value";
 }
 
 #endif

@@ -202,6 +202,20 @@ Expected<std::string> readWholeFile(const fs::path &path, uint64_t limit) {
   return text;
 }
 
+Status checkFileTarget(const fs::path &target) {
+  std::error_code code;
+  if (fs::is_directory(target, code))
+    return inputError(
+        fmt::format("{}: is a folder; expected the name of a file to write",
+                    target.string()));
+  fs::path parent = target.parent_path();
+  if (!parent.empty() && !fs::is_directory(parent, code))
+    return inputError(
+        fmt::format("{}: the parent folder {} does not exist; create it first",
+                    target.string(), quote(parent.string())));
+  return {};
+}
+
 Status writeWholeFile(const fs::path &path, std::string_view bytes) {
   fs::path temporary =
       path.parent_path() / fmt::format(".{}.mbc-{}",

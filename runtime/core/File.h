@@ -56,6 +56,10 @@ private:
 Failure fileError(const std::filesystem::path &path, std::string_view doing,
                   int code);
 
+/// Refuses a file to write that is a folder or would lie in none, before any
+/// work is done for it.
+Status checkFileTarget(const std::filesystem::path &target);
+
 /// Whole small files. `limit`: larger ones are refused with a named error.
 Expected<std::string> readWholeFile(const std::filesystem::path &path,
                                     uint64_t limit = 64u << 20);

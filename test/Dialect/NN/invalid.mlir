@@ -618,3 +618,217 @@ nn.model @M for ["A"] { nn.func @f (%x: !nn.tensor<[t = ?, h = 4], act>, %i: !nn
   %0 = nn.reorder %x, %i : (!nn.tensor<[t = ?, h = 4], act>, !nn.tensor<[t = ?, k = 2], i32>) -> !nn.tensor<[t = ?, h = 4], act>
   nn.yield
 } }
+
+// -----
+
+// N50
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x", "i"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>, %i: !nn.tensor<[n = 2, m = 2], i32>) {
+    // expected-error@+1 {{'take' needs [rows, ...] and [list], found [tokens, h] and [n, m]}}
+    %y = nn.take %x, %i : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[n = 2, m = 2], i32>) -> !nn.tensor<[n = 2, h = 4], act>
+    nn.yield %y : !nn.tensor<[n = 2, h = 4], act>
+  }
+}
+
+// -----
+
+// N50
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{the list of 'take'}}
+    %y = nn.take %x, %x : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 4], act>
+    nn.yield %y : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N48
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x", "i"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>, %i: !nn.tensor<[n = 2], i32>) {
+    // expected-error@+1 {{result has type '!nn.tensor<[tokens = 3, h = 4], act>', expected '!nn.tensor<[n = 2, h = 4], act>'}}
+    %y = nn.take %x, %i : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[n = 2], i32>) -> !nn.tensor<[tokens = 3, h = 4], act>
+    nn.yield %y : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N51
+nn.graph @G attributes {values = {}} {
+  // expected-error@+1 {{has 1 inputs and 2 names of them}}
+  nn.entry @e ["x", "z"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    nn.yield %x : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N51
+nn.graph @G attributes {values = {}} {
+  // expected-error@+1 {{has 1 results and 0 names of them}}
+  nn.entry @e ["x"] -> [] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    nn.yield %x : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N51
+nn.model @M for ["A"] {
+  // expected-error@+1 {{has 1 inputs and 2 names of them}}
+  nn.func @f ["x", "z"] (%x: !nn.tensor<[t = ?], act>) {
+    nn.yield %x : !nn.tensor<[t = ?], act>
+  }
+}
+
+// -----
+
+// N52
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{unknown weight 'w'}}
+    %w = nn.weight @w : <[h = 4], weight>
+    nn.yield %x : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N52
+nn.graph @G attributes {values = {}} {
+  // expected-note@+1 {{the weight has '!nn.tensor<[h = 5], weight>'}}
+  nn.weights @w : !nn.tensor<[h = 5], weight>
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{has type '!nn.tensor<[h = 4], weight>'}}
+    %w = nn.weight @w : <[h = 4], weight>
+    nn.yield %x : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N53
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{must give back the type of its first operand}}
+    %y = nn.repeat "d"(%x) runs [array<i64: 0, 0, 2>] : (!nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 5], act> {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 4], act>):
+    nn.yield %a : !nn.tensor<[tokens = 3, h = 4], act>
+    }
+    nn.yield %y : !nn.tensor<[tokens = 3, h = 5], act>
+  }
+}
+
+// -----
+
+// N53
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{kind does not take the operands}}
+    %y = nn.repeat "d"(%x) runs [array<i64: 0, 0, 2>] : (!nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 4], act> {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 5], act>):
+    nn.yield %a : !nn.tensor<[tokens = 3, h = 5], act>
+    }
+    nn.yield %y : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N53
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{run must be [kind, first, count]}}
+    %y = nn.repeat "d"(%x) runs [array<i64: 0, 0>] : (!nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 4], act> {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 4], act>):
+    nn.yield %a : !nn.tensor<[tokens = 3, h = 4], act>
+    }
+    nn.yield %y : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N53
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{run of kind 1, of 1}}
+    %y = nn.repeat "d"(%x) runs [array<i64: 1, 0, 2>] : (!nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 4], act> {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 4], act>):
+    nn.yield %a : !nn.tensor<[tokens = 3, h = 4], act>
+    }
+    nn.yield %y : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N53
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{run starts at layer 3, expected 2}}
+    %y = nn.repeat "d"(%x) runs [array<i64: 0, 0, 2>, array<i64: 0, 3, 1>] : (!nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 4], act> {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 4], act>):
+    nn.yield %a : !nn.tensor<[tokens = 3, h = 4], act>
+    }
+    nn.yield %y : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N53
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{kind must yield one value of the carried type}}
+    %y = nn.repeat "d"(%x) runs [array<i64: 0, 0, 2>] : (!nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 4], act> {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 4], act>):
+    nn.yield %a, %a : !nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[tokens = 3, h = 4], act>
+    }
+    nn.yield %x : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N54
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{body does not take the operands}}
+    %y = nn.cluster(%x) : (!nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 4], act> {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 5], act>):
+    nn.yield %a : !nn.tensor<[tokens = 3, h = 5], act>
+    }
+    nn.yield %x : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N54
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{must yield its results}}
+    %y = nn.cluster(%x) : (!nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 5], act> {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 4], act>):
+    nn.yield %a : !nn.tensor<[tokens = 3, h = 4], act>
+    }
+    nn.yield %x : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// -----
+
+// N54
+nn.graph @G attributes {values = {}} {
+  nn.entry @e ["x"] -> ["y"] (%x: !nn.tensor<[tokens = 3, h = 4], act>) {
+    // expected-error@+1 {{holds 'nn.linear', which is no row operation}}
+    %y = nn.cluster(%x) : (!nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 4], act> {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 4], act>):
+    %w = nn.linear %a, %a : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 4], act>
+    nn.yield %w : !nn.tensor<[tokens = 3, h = 4], act>
+    }
+    nn.yield %x : !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}

@@ -137,3 +137,43 @@ nn.model @M for ["A", "B"] attributes {obligations = [], values = {h = 64}} {
     nn.yield
   }
 }
+
+// CHECK: nn.graph @G attributes {values = {h = 4 : i64}} {
+nn.graph @G attributes {values = {h = 4}} {
+  // CHECK: nn.weights @norm : !nn.tensor<[h = 4], weight> dtype "f32"
+  nn.weights @norm : !nn.tensor<[h = 4], weight> dtype "f32"
+  // CHECK: nn.weights @stack.norm : !nn.tensor<[h = 4], weight> layers [0, 2]
+  nn.weights @stack.norm : !nn.tensor<[h = 4], weight> layers [0, 2]
+  // CHECK: nn.entry @prefill ["x", "outputs"] -> ["y", "z"] (%{{.*}}: !nn.tensor<[tokens = 3, h = 4], act>, %{{.*}}: !nn.tensor<[n = 2], i32>) {
+  nn.entry @prefill ["x", "outputs"] -> ["y", "z"] (%x: !nn.tensor<[tokens = 3, h = 4], act>, %i: !nn.tensor<[n = 2], i32>) {
+    // CHECK: nn.repeat "stack"(%{{.*}}, %{{.*}}) runs [array<i64: 0, 0, 1>, array<i64: 1, 1, 1>, array<i64: 0, 2, 1>] : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[n = 2], i32>) -> !nn.tensor<[tokens = 3, h = 4], act> {
+    %r = nn.repeat "stack"(%x, %i) runs [array<i64: 0, 0, 1>, array<i64: 1, 1, 1>, array<i64: 0, 2, 1>] : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[n = 2], i32>) -> !nn.tensor<[tokens = 3, h = 4], act> {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 4], act>, %b: !nn.tensor<[n = 2], i32>):
+      // CHECK: nn.weight @stack.norm : <[h = 4], weight>
+      %w = nn.weight @stack.norm : <[h = 4], weight>
+      // CHECK: nn.cluster(%{{.*}}, %{{.*}}) : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[h = 4], weight>) -> (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[tokens = 3, h = 4], act>) {
+      %c:2 = nn.cluster(%a, %w) : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[h = 4], weight>) -> (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[tokens = 3, h = 4], act>) {
+      ^bb0(%v: !nn.tensor<[tokens = 3, h = 4], act>, %n: !nn.tensor<[h = 4], weight>):
+        %s = nn.map %v, %v {kind = "add"} : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[tokens = 3, h = 4], act>) -> !nn.tensor<[tokens = 3, h = 4], act>
+        %m = nn.rms_norm %s, %n {eps = 1.0} : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[h = 4], weight>) -> !nn.tensor<[tokens = 3, h = 4], act>
+        nn.yield %s, %m : !nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[tokens = 3, h = 4], act>
+      }
+      nn.yield %c#0 : !nn.tensor<[tokens = 3, h = 4], act>
+    // CHECK: }, {
+    }, {
+    ^bb0(%a: !nn.tensor<[tokens = 3, h = 4], act>, %b: !nn.tensor<[n = 2], i32>):
+      nn.yield %a : !nn.tensor<[tokens = 3, h = 4], act>
+    }
+    // CHECK: nn.take %{{.*}}, %{{.*}} : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[n = 2], i32>) -> !nn.tensor<[n = 2, h = 4], act>
+    %t = nn.take %r, %i : (!nn.tensor<[tokens = 3, h = 4], act>, !nn.tensor<[n = 2], i32>) -> !nn.tensor<[n = 2, h = 4], act>
+    nn.yield %t, %r : !nn.tensor<[n = 2, h = 4], act>, !nn.tensor<[tokens = 3, h = 4], act>
+  }
+}
+
+// CHECK: nn.model @N
+nn.model @N for ["A"] {
+  // CHECK: nn.func @forward ["tokens"] (
+  nn.func @forward ["tokens"] (%x: !nn.tensor<[t = ?], i32>) {
+    nn.yield %x : !nn.tensor<[t = ?], i32>
+  }
+}

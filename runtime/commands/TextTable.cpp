@@ -1,5 +1,5 @@
 //===- TextTable.cpp ------------------------------------------------------===//
-#include "compiler/Commands/TextTable.h"
+#include "runtime/commands/TextTable.h"
 
 #include <algorithm>
 

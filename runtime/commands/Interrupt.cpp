@@ -1,5 +1,5 @@
 //===- Interrupt.cpp ------------------------------------------------------===//
-#include "compiler/Commands/Interrupt.h"
+#include "runtime/commands/Interrupt.h"
 
 #include "runtime/core/File.h"
 

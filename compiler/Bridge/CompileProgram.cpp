@@ -1,0 +1,100 @@
+//===- CompileProgram.cpp - From a proved model to a program --------------===//
+
+#include "compiler/Bridge/Counts.h"
+#include "compiler/Bridge/ProvedModel.h"
+#include "compiler/Pipelines.h"
+#include "compiler/Target/ProgramTarget.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/StringExtras.h"
+
+#include <fmt/format.h>
+
+using namespace mlir;
+
+namespace mbc {
+
+/// The functions that are asked for, as nn-instantiate takes them.
+static std::vector<std::string> entriesOf(const CompileOptions &options) {
+  std::vector<std::string> entries;
+  for (uint64_t rows : options.chunks)
+    entries.push_back(fmt::format("score[{0}]={0}", rows));
+  if (options.sequences.empty())
+    return entries;
+  uint64_t most = *llvm::max_element(options.sequences);
+  for (uint64_t rows : options.chunks)
+    // A chunk that holds no more tokens than sequences gives all logits.
+    entries.push_back(most < rows
+                          ? fmt::format("prefill[{0}]={0}:{1}", rows, most)
+                          : fmt::format("prefill[{0}]={0}", rows));
+  for (uint64_t rows : options.sequences)
+    entries.push_back(fmt::format("decode[{0}]={0}", rows));
+  return entries;
+}
+
+/// What the configuration said where the model reads it, by path.
+static Json usedFields(nn::ModelOp model, const Json &config) {
+  Json result = Json::object();
+  DictionaryAttr fields = model.getFieldsAttr();
+  auto used =
+      dyn_cast_or_null<ArrayAttr>(fields ? fields.get("used") : Attribute());
+  if (!used)
+    return result;
+  for (auto path : used.getAsValueRange<StringAttr>()) {
+    const Json *value = &config;
+    for (StringRef key : llvm::split(path, '.'))
+      value = value ? value->find(std::string_view(key)) : nullptr;
+    if (value && path != "architectures")
+      result.set(std::string_view(path), *value);
+  }
+  return result;
+}
+
+Expected<program::ProgramT>
+ProvedModel::compile(const CompileOptions &options) {
+  OwningOpRef<ModuleOp> copy = cast<ModuleOp>((*module)->clone());
+  for (wmap::MappingOp mapping :
+       llvm::make_early_inc_range(copy->getOps<wmap::MappingOp>()))
+    mapping.erase();
+  MBC_TRY(captured([&] {
+    PassManager passes(&context);
+    passes.enableVerifier(false);
+    nn::NNInstantiateOptions entries;
+    for (const std::string &entry : entriesOf(options))
+      entries.entries.push_back(entry);
+    NNToExecOptions selection;
+    selection.dtype = options.dtype == DType::BF16  ? "bf16"
+                      : options.dtype == DType::F16 ? "f16"
+                                                    : "f32";
+    buildProgram(passes, entries, selection);
+    return passes.run(*copy);
+  }));
+  program::ProgramT result =
+      exec::exportProgram(*copy->getOps<exec::ProgramOp>().begin());
+  result.length = options.length ? options.length : result.positions;
+  if (result.length == 0)
+    return inputError(fmt::format("{}: does not say how long sequences are; "
+                                  "option '--length' does",
+                                  config.string()));
+  if (!options.sequences.empty())
+    result.sequences = *llvm::max_element(options.sequences);
+  result.architectures = which.architectures;
+  result.config = usedFields(model(), values).dumpCompact();
+  // Layer keys of Megatron checkpoints carry their index or are stacked; a
+  // Hugging Face folder is read through the first.
+  for (const char *keys : {"indexed", "stacked"}) {
+    PlacementOptions placement;
+    placement.layerKeys = keys;
+    MBC_ASSIGN(plan::PlanT source, plan(nullptr, placement));
+    result.sources.push_back(std::make_unique<plan::PlanT>(std::move(source)));
+  }
+  MBC_ASSIGN(ImpliedTensors implied, impliedTensors(model(), mapping()));
+  for (const ImpliedFamily &family : implied.families)
+    if (family.optional)
+      result.optional.push_back(family.pattern);
+  for (const ExtraFamily &extra : implied.extras)
+    result.optional.push_back(extra.pattern);
+  return result;
+}
+
+} // namespace mbc

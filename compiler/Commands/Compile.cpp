@@ -1,0 +1,173 @@
+//===- Compile.cpp - mbc compile ------------------------------------------===//
+#include "compiler/Commands/Command.h"
+#include "compiler/Commands/ProgramOptions.h"
+#include "runtime/commands/CostReport.h"
+#include "runtime/core/File.h"
+#include "runtime/core/Text.h"
+#include "runtime/program/Program.h"
+
+#include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+
+namespace fs = std::filesystem;
+
+namespace mbc {
+
+namespace {
+
+struct CompileCommandOptions {
+  std::string folder, config, hfModel, target, dtype, chunks, sequences, length;
+  bool report = false, overwrite = false;
+};
+
+/// "512,128", without repeats.
+Expected<std::vector<uint64_t>> parseCounts(const char *option,
+                                            std::string_view text) {
+  std::vector<uint64_t> counts;
+  while (true) {
+    std::string_view item = text.substr(0, text.find(','));
+    MBC_ASSIGN(uint64_t count, parseCount(option, item, 1, mostRows));
+    if (std::ranges::find(counts, count) != counts.end())
+      return inputError(
+          fmt::format("option '{}' names {} twice", option, count));
+    counts.push_back(count);
+    if (item.size() == text.size())
+      return counts;
+    text.remove_prefix(item.size() + 1);
+  }
+}
+
+Expected<CompileOptions> parseOptions(const CompileCommandOptions &options) {
+  CompileOptions result;
+  MBC_ASSIGN(std::optional<DType> dtype, parseDType("--dtype", options.dtype));
+  result.dtype = dtype.value_or(DType::F32);
+  result.chunks = {defaultChunk};
+  if (!options.chunks.empty()) {
+    MBC_ASSIGN(result.chunks, parseCounts("--chunk", options.chunks));
+  }
+  result.sequences = {1};
+  if (!options.sequences.empty()) {
+    MBC_ASSIGN(result.sequences, parseCounts("--sequences", options.sequences));
+  }
+  if (!options.length.empty()) {
+    MBC_ASSIGN(result.length,
+               parseCount("--length", options.length, 1, 1 << 30));
+  }
+  return result;
+}
+
+/// A program replaces nothing that it was not told to.
+Status checkTarget(const fs::path &target, bool overwrite) {
+  MBC_TRY(checkFileTarget(target));
+  std::error_code code;
+  if (fs::exists(target, code) && !overwrite)
+    return inputError(
+        fmt::format("{}: exists; --overwrite replaces it", target.string()));
+  return {};
+}
+
+Expected<program::ProgramT> compile(const CompileCommandOptions &options,
+                                    const CompileOptions &what,
+                                    const CommonOptions &common) {
+  ModelLibrary library;
+  MBC_TRY(common.load(library));
+  if (!options.config.empty()) {
+    MBC_ASSIGN(
+        auto proved,
+        ProvedModel::create(library, fs::path(options.config), common.config));
+    return proved->compile(what);
+  }
+  OpenOptions open;
+  open.config = common.config;
+  open.hfModel = options.hfModel;
+  open.threads = common.threads;
+  MBC_ASSIGN(auto checkpoint, Checkpoint::open(library, options.folder, open));
+  return checkpoint->proved().compile(what);
+}
+
+Expected<Outcome> runCompile(const CompileCommandOptions &options,
+                             const CommonOptions &common) {
+  auto start = std::chrono::steady_clock::now();
+  if (options.folder.empty() == options.config.empty())
+    return inputError("expected DIR or --config FILE, and not both; see 'mbc "
+                      "compile --help'");
+  MBC_ASSIGN(CompileOptions what, parseOptions(options));
+  MBC_TRY(checkTarget(options.target, options.overwrite));
+  MBC_ASSIGN(program::ProgramT compiled, compile(options, what, common));
+  std::vector<uint8_t> bytes = serializeProgram(compiled);
+  // What is written can be read.
+  MBC_ASSIGN(auto program, parseProgram(bytes, options.target));
+  MBC_TRY(writeWholeFile(
+      options.target,
+      {reinterpret_cast<const char *>(bytes.data()), bytes.size()}));
+
+  double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+          .count();
+  Outcome outcome;
+  outcome.text = fmt::format(
+      "compiled {}: {} functions, sequences of {} tokens, {} in {:.2f} s\n"
+      "  to {}\n",
+      program->model, program->functions.size(), program->length,
+      sizeText(bytes.size()), seconds, options.target);
+  outcome.json = Json::object({{"model", program->model},
+                               {"target", options.target},
+                               {"dtype", std::string(torchName(what.dtype))},
+                               {"bytes", bytes.size()},
+                               {"length", program->length},
+                               {"sequences", program->sequences},
+                               {"seconds", seconds}});
+  reportCost(*program, options.report, outcome);
+  return outcome;
+}
+
+} // namespace
+
+void addCompile(CLI::App &root, CommandList &commands) {
+  auto &command = *commands.emplace_back(std::make_unique<Command>(
+      root, "compile", "A program that mbc-run runs without a compiler",
+      "Writes a program of functions with static sizes that share weights and "
+      "state: score[N] gives logits of each of N tokens, prefill[N] of the "
+      "last token of each sequence, decode[N] continues N sequences by a "
+      "token. Weights are not in it. --report says what it costs, counted from "
+      "its commands, before anything runs."));
+  auto options = std::make_shared<CompileCommandOptions>();
+  command
+      .argument("DIR", options->folder,
+                "Hugging Face folder or Megatron checkpoint of the model",
+                false)
+      .option("--config", options->config, "FILE",
+              "Instead of DIR: its config.json alone")
+      .option("-o,--output", options->target, "FILE",
+              "The program to write, NAME.mbcp", true)
+      .option("--dtype", options->dtype, "DTYPE",
+              "Compute with float32 (default), bfloat16 or float16 weights and "
+              "activations; sums are float32")
+      .option("--chunk", options->chunks, "N[,N...]",
+              "Tokens of a call of score and prefill (default: 512)")
+      .option("--sequences", options->sequences, "N[,N...]",
+              "Sequences of a call of decode (default: 1); the state holds the "
+              "largest number")
+      .option("--length", options->length, "N",
+              "Tokens that a sequence may have (default: what the model was "
+              "made for)")
+      .option("--hf-model", options->hfModel, "DIR",
+              "Take config.json from here, for a checkpoint without a record "
+              "of its source")
+      .flag("--report", options->report,
+            "Print FLOPs, bytes and weights of each kind of layer, the largest "
+            "buffers, and the peak memory")
+      .flag("--overwrite", options->overwrite, "Replace FILE if it exists")
+      .configOptions()
+      .examples("  mbc compile Llama-3.2-1B -o llama.mbcp --dtype bfloat16\n"
+                "  mbc compile --config config.json -o llama.mbcp --chunk "
+                "512,128 --sequences 1,8 --report");
+  command.run = [options, &common = command.common]() -> Expected<Outcome> {
+    MBC_TRY(resolveInPlace(options->folder));
+    MBC_TRY(resolveInPlace(options->hfModel));
+    return runCompile(*options, common);
+  };
+}
+
+} // namespace mbc

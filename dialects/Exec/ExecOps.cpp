@@ -1,0 +1,372 @@
+//===- ExecOps.cpp - Verifiers of programs --------------------------------===//
+//
+// Numbers are those of README.md.
+//
+//===----------------------------------------------------------------------===//
+
+#include "dialects/Exec/ExecDialect.h"
+
+using namespace mlir;
+using namespace mbc::exec;
+
+/// `(%x: memref<...>) { ... }`
+static ParseResult parseSignature(OpAsmParser &parser, Region &body) {
+  SmallVector<OpAsmParser::Argument> arguments;
+  return failure(
+      failed(parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren,
+                                      /*allowType=*/true)) ||
+      failed(parser.parseRegion(body, arguments)));
+}
+
+static void printSignature(OpAsmPrinter &printer, Operation *, Region &body) {
+  printer << '(';
+  llvm::interleaveComma(body.getArguments(), printer, [&](BlockArgument arg) {
+    printer.printRegionArgument(arg);
+  });
+  printer << ") ";
+  printer.printRegion(body, /*printEntryBlockArgs=*/false);
+}
+
+#define GET_OP_CLASSES
+#include "dialects/Exec/ExecOps.cpp.inc"
+
+namespace mbc::exec {
+
+static MemRefType typeOf(Value value) {
+  return cast<MemRefType>(value.getType());
+}
+
+/// (X01) The operand has that many dimensions.
+static LogicalResult expectRank(Operation *op, Value value, int64_t rank,
+                                StringRef what) {
+  if (typeOf(value).getRank() == rank)
+    return success();
+  return op->emitOpError() << what << " must have " << rank
+                           << " dimensions, found " << value.getType();
+}
+
+/// (X02) Two sizes that the command needs to be one.
+static LogicalResult expectSize(Operation *op, int64_t found, int64_t expected,
+                                StringRef what) {
+  if (found == expected)
+    return success();
+  return op->emitOpError() << what << " is " << found << ", expected "
+                           << expected;
+}
+
+/// (X03) Ids, rows and positions are i32.
+static LogicalResult expectIntegers(Operation *op, Value value,
+                                    StringRef what) {
+  if (typeOf(value).getElementType().isInteger(32))
+    return success();
+  return op->emitOpError() << what << " must be i32, found " << value.getType();
+}
+
+/// (X10) The last dimension lies without gaps.
+static LogicalResult expectDense(Operation *op, Value value, StringRef what) {
+  if (stridesOf(typeOf(value)).back() == 1)
+    return success();
+  return op->emitOpError() << what << " must have dense rows, found "
+                           << value.getType();
+}
+
+//===----------------------------------------------------------------------===//
+// Declarations
+//===----------------------------------------------------------------------===//
+
+LogicalResult RopeOp::verify() {
+  // (X04)
+  if (getDynamic() && getDynamic()->size() != 3)
+    return emitOpError("dynamic must be [theta, factor, original length]");
+  if (getAxis() && getAxis()->size() != getInvFreq().size())
+    return emitOpError() << "axis is for " << getAxis()->size()
+                         << " pairs, inv_freq for " << getInvFreq().size();
+  return success();
+}
+
+LogicalResult KernelOp::verify() {
+  // (X05) known kinds; inputs are earlier steps; operands are the kernel's.
+  static constexpr std::pair<StringRef, unsigned> kinds[] = {
+      {"Load", 0}, {"Store", 1},     {"Add", 2},       {"Sub", 2},
+      {"Mul", 2},  {"AddScalar", 1}, {"MulScalar", 1}, {"Silu", 1},
+      {"Gelu", 1}, {"Sigmoid", 1},   {"RMSNorm", 2},   {"LayerNorm", 3},
+      {"Rope", 2}, {"RopePairs", 2}};
+  for (auto [index, step] :
+       llvm::enumerate(getSteps().getAsRange<StepAttr>())) {
+    const auto *kind = llvm::find_if(kinds, [&](const auto &known) {
+      return known.first == step.getKind();
+    });
+    if (kind == std::end(kinds))
+      return emitOpError() << "step " << index << " is of unknown kind '"
+                           << step.getKind() << "'";
+    if (step.getInputs().size() != kind->second)
+      return emitOpError() << "step " << index << " '" << step.getKind()
+                           << "' has " << step.getInputs().size()
+                           << " inputs, expected " << kind->second;
+    for (int64_t input : step.getInputs())
+      if (input < 0 || input >= static_cast<int64_t>(index))
+        return emitOpError() << "step " << index << " uses step " << input
+                             << ", which is not before it";
+    bool memory = step.getKind() == "Load" || step.getKind() == "Store";
+    if (memory && (step.getOperand() < 0 ||
+                   step.getOperand() >= static_cast<int64_t>(getOperands())))
+      return emitOpError() << "step " << index << " is about operand "
+                           << step.getOperand() << " of " << getOperands();
+    if (step.getVectors() <= 0 || step.getWidth() <= 0)
+      return emitOpError() << "step " << index << " has no elements";
+  }
+  return success();
+}
+
+LogicalResult FuncOp::verify() {
+  // (X06) the arguments are the inputs and the outputs.
+  if (getBody().getNumArguments() !=
+      getInputNames().size() + getOutputNames().size())
+    return emitOpError() << "has " << getBody().getNumArguments()
+                         << " arguments, and names for "
+                         << getInputNames().size() + getOutputNames().size();
+  for (BlockArgument argument : getBody().getArguments())
+    if (auto type = dyn_cast<MemRefType>(argument.getType());
+        !type || !isView(type)) // (X15)
+      return emitOpError() << "argument " << argument.getArgNumber() << " is "
+                           << argument.getType()
+                           << ", expected a memref of static sizes";
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Views
+//===----------------------------------------------------------------------===//
+
+template <typename OpT>
+static FailureOr<OpT> lookup(Operation *op, SymbolTableCollection &symbols,
+                             FlatSymbolRefAttr name, StringRef what) {
+  auto program = op->getParentOfType<ProgramOp>();
+  auto found =
+      program ? dyn_cast_or_null<OpT>(symbols.lookupSymbolIn(program, name))
+              : OpT();
+  if (!found) // (X07)
+    return op->emitOpError()
+           << "unknown " << what << " '" << name.getValue() << "'";
+  return found;
+}
+
+LogicalResult UseOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight = lookup<WeightOp>(*this, symbols, getWeightAttr(), "weight");
+  if (failed(weight))
+    return failure();
+  if (weight->getType() != getType()) // (X08)
+    return emitOpError() << "is " << getType() << ", the weight "
+                         << weight->getType();
+  return success();
+}
+
+LogicalResult SubviewOp::verify() {
+  MemRefType source = getSource().getType(), result = getType();
+  // (X09) inside of its source, which is no window itself.
+  if (getSource().getDefiningOp<SubviewOp>())
+    return emitOpError("must be of a whole, found a subview");
+  if (source.getElementType() != result.getElementType())
+    return emitOpError("must keep the element type");
+  int64_t end = static_cast<int64_t>(getOffset()) + spanOf(result);
+  if (static_cast<int64_t>(getOffset()) < 0 || end > spanOf(source))
+    return emitOpError() << "reaches element " << end << " of "
+                         << spanOf(source);
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Commands
+//===----------------------------------------------------------------------===//
+
+LogicalResult EmbedOp::verify() {
+  if (failed(expectIntegers(*this, getIds(), "ids")) ||
+      failed(expectRank(*this, getIds(), 1, "ids")) ||
+      failed(expectRank(*this, getTable(), 2, "table")) ||
+      failed(expectRank(*this, getOut(), 2, "out")) ||
+      failed(expectDense(*this, getIds(), "ids")) ||
+      failed(expectDense(*this, getTable(), "table")) ||
+      failed(expectDense(*this, getOut(), "out")) ||
+      failed(expectSize(*this, typeOf(getOut()).getDimSize(0),
+                        typeOf(getIds()).getDimSize(0), "rows of out")))
+    return failure();
+  return expectSize(*this, typeOf(getOut()).getDimSize(1),
+                    typeOf(getTable()).getDimSize(1), "columns of out");
+}
+
+LogicalResult GemmOp::verify() {
+  for (auto [value, what] :
+       {std::pair(getX(), "x"), {getWeight(), "weight"}, {getOut(), "out"}}) {
+    if (failed(expectRank(*this, value, 2, what)) ||
+        failed(expectDense(*this, value, what)))
+      return failure();
+  }
+  MemRefType x = typeOf(getX()), weight = typeOf(getWeight()),
+             out = typeOf(getOut());
+  if (failed(expectSize(*this, weight.getDimSize(1), x.getDimSize(1),
+                        "columns of weight")) ||
+      failed(expectSize(*this, out.getDimSize(0), x.getDimSize(0),
+                        "rows of out")) ||
+      failed(expectSize(*this, out.getDimSize(1), weight.getDimSize(0),
+                        "columns of out")))
+    return failure();
+  if (!getBias())
+    return success();
+  if (failed(expectRank(*this, getBias(), 1, "bias")) ||
+      failed(expectDense(*this, getBias(), "bias")))
+    return failure();
+  return expectSize(*this, typeOf(getBias()).getDimSize(0), out.getDimSize(1),
+                    "size of bias");
+}
+
+LogicalResult CopyOp::verify() {
+  if (typeOf(getFrom()).getShape() != typeOf(getTo()).getShape()) // (X11)
+    return emitOpError() << "from " << getFrom().getType() << " to "
+                         << getTo().getType();
+  return success();
+}
+
+LogicalResult TakeOp::verify() {
+  if (failed(expectIntegers(*this, getRows(), "rows")) ||
+      failed(expectRank(*this, getX(), 2, "x")) ||
+      failed(expectRank(*this, getRows(), 1, "rows")) ||
+      failed(expectRank(*this, getOut(), 2, "out")) ||
+      failed(expectDense(*this, getX(), "x")) ||
+      failed(expectDense(*this, getRows(), "rows")) ||
+      failed(expectDense(*this, getOut(), "out")) ||
+      failed(expectSize(*this, typeOf(getOut()).getDimSize(0),
+                        typeOf(getRows()).getDimSize(0), "rows of out")))
+    return failure();
+  return expectSize(*this, typeOf(getOut()).getDimSize(1),
+                    typeOf(getX()).getDimSize(1), "columns of out");
+}
+
+LogicalResult RowsOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto kernel = lookup<KernelOp>(*this, symbols, getKernelAttr(), "kernel");
+  if (failed(kernel))
+    return failure();
+  // (X12) loads and stores are of the size of their views' rows, and all views
+  // but weights have the same rows.
+  if (kernel->getOperands() != getViews().size())
+    return emitOpError() << "has " << getViews().size() << " views, the kernel "
+                         << kernel->getOperands() << " operands";
+  std::optional<int64_t> rows;
+  for (Value view : getViews()) {
+    if (isa_and_nonnull<UseOp>(view.getDefiningOp()))
+      continue;
+    int64_t found = typeOf(view).getDimSize(0);
+    if (rows && *rows != found)
+      return emitOpError() << "has views of " << *rows << " and of " << found
+                           << " rows";
+    rows = found;
+  }
+  for (auto step : kernel->getSteps().getAsRange<StepAttr>()) {
+    if (step.getKind() != "Load" && step.getKind() != "Store")
+      continue;
+    MemRefType type = typeOf(getViews()[step.getOperand()]);
+    if (type.getElementType().isInteger(32))
+      return emitOpError() << "operand " << step.getOperand()
+                           << " must be of floats, found " << type;
+    int64_t elements = step.getVectors() * step.getWidth();
+    bool shared =
+        isa_and_nonnull<UseOp>(getViews()[step.getOperand()].getDefiningOp());
+    int64_t found = shared ? type.getNumElements()
+                           : type.getNumElements() / type.getDimSize(0);
+    if (found != elements)
+      return emitOpError() << "operand " << step.getOperand() << " has "
+                           << found << " elements a row, the kernel takes "
+                           << elements;
+  }
+  return success();
+}
+
+LogicalResult AnglesOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto rope = lookup<RopeOp>(*this, symbols, getRopeAttr(), "rope");
+  if (failed(rope) ||
+      failed(expectIntegers(*this, getPositions(), "positions")) ||
+      failed(expectRank(*this, getOut(), 2, "out")) ||
+      failed(expectDense(*this, getOut(), "out")) ||
+      failed(expectSize(*this, typeOf(getOut()).getDimSize(0),
+                        typeOf(getPositions()).getDimSize(0), "rows of out")))
+    return failure();
+  // One number a row is one even where it stands alone.
+  MemRefType positions = typeOf(getPositions());
+  int64_t numbers = 1;
+  if (auto axis = rope->getAxis())
+    numbers = *llvm::max_element(*axis) + 1;
+  if (positions.getRank() != 1 || numbers != 1) {
+    if (failed(expectRank(*this, getPositions(), 2, "positions")) ||
+        failed(expectDense(*this, getPositions(), "positions")))
+      return failure();
+    if (positions.getDimSize(1) < numbers) // (X02)
+      return emitOpError() << "positions have " << positions.getDimSize(1)
+                           << " numbers, the rope turns by " << numbers;
+  }
+  return expectSize(*this, typeOf(getOut()).getDimSize(1),
+                    2 * rope->getInvFreq().size(), "columns of out");
+}
+
+LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (failed(expectRank(*this, getQ(), 4, "q")) ||
+      failed(expectRank(*this, getK(), 3, "k")) ||
+      failed(expectRank(*this, getV(), 3, "v")) ||
+      failed(expectRank(*this, getOut(), 4, "out")))
+    return failure();
+  MemRefType q = typeOf(getQ()), k = typeOf(getK()), v = typeOf(getV()),
+             out = typeOf(getOut());
+  for (auto [value, what] : {std::pair(getQ(), "q"),
+                             {getK(), "k"},
+                             {getV(), "v"},
+                             {getOut(), "out"}})
+    if (failed(expectDense(*this, value, what)) ||
+        failed(expectSize(*this, typeOf(value).getDimSize(0), q.getDimSize(0),
+                          ("rows of " + Twine(what)).str())))
+      return failure();
+  if (failed(expectSize(*this, out.getDimSize(1), q.getDimSize(1),
+                        "number of heads of out")) ||
+      failed(expectSize(*this, out.getDimSize(2), q.getDimSize(2),
+                        "group of out")) ||
+      failed(expectSize(*this, k.getDimSize(1), q.getDimSize(1),
+                        "number of key heads")) ||
+      failed(expectSize(*this, v.getDimSize(1), q.getDimSize(1),
+                        "number of value heads")) ||
+      failed(expectSize(*this, k.getDimSize(2), q.getDimSize(3),
+                        "size of keys")) ||
+      failed(expectSize(*this, typeOf(getOut()).getDimSize(3), v.getDimSize(2),
+                        "size of out")))
+    return failure();
+  if (!getState())
+    return success();
+  auto state = lookup<StateOp>(*this, symbols, getStateAttr(), "state");
+  if (failed(state))
+    return failure();
+  // (X13) the state keeps the keys and values of a token.
+  int64_t widths[] = {k.getDimSize(1) * k.getDimSize(2),
+                      v.getDimSize(1) * v.getDimSize(2)};
+  if (state->getWidths() != ArrayRef<int64_t>(widths))
+    return emitOpError() << "keeps " << widths[0] << " and " << widths[1]
+                         << " elements, the state's rows are "
+                         << state->getWidthsAttr();
+  return success();
+}
+
+LogicalResult RepeatOp::verify() {
+  // (X14) runs follow each other, over bodies that are there; no layers inside
+  // of layers.
+  if ((*this)->getParentOfType<RepeatOp>())
+    return emitOpError("must not be inside of another one");
+  int64_t next = 0;
+  for (Attribute attr : getRuns()) {
+    auto run = dyn_cast<DenseI64ArrayAttr>(attr);
+    if (!run || run.size() != 3 || run[0] < 0 ||
+        run[0] >= static_cast<int64_t>(getBodies().size()) || run[2] <= 0)
+      return emitOpError("run must be [body, first, count]");
+    if (run[1] != next)
+      return emitOpError() << "run starts at layer " << run[1] << ", expected "
+                           << next;
+    next += run[2];
+  }
+  return success();
+}
+
+} // namespace mbc::exec

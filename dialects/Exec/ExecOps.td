@@ -1,0 +1,187 @@
+//===- ExecOps.td - Programs and their commands ------------*- tablegen -*-===//
+#ifndef MBC_DIALECTS_EXEC_EXECOPS
+#define MBC_DIALECTS_EXEC_EXECOPS
+
+include "dialects/Exec/ExecAttrs.td"
+include "mlir/IR/BuiltinAttributeInterfaces.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/BuiltinTypes.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Exec_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Exec_Dialect, mnemonic, traits>;
+
+/// (X15) What the runtime can follow: sizes and strides are numbers.
+def Exec_View : Type<
+    And<[MemRefOf<[F32, BF16, F16, I32]>.predicate,
+         CPred<"::mbc::exec::isView(::llvm::cast<::mlir::MemRefType>($_self))">]>,
+    "memref of f32, bf16, f16 or i32 with static sizes and strides",
+    "::mlir::MemRefType">;
+
+//===----------------------------------------------------------------------===//
+// Declarations
+//===----------------------------------------------------------------------===//
+
+def Exec_ProgramOp : Exec_Op<"program", [IsolatedFromAbove, Symbol, SymbolTable,
+                                         NoTerminator, SingleBlock]> {
+  let summary = "functions that share weights and state";
+  let description = [{
+    `dtype` is the type of activations, `values` are the configuration's.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$dtype,
+                       DictionaryAttr:$values);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name $dtype attr-dict-with-keyword $body";
+}
+
+def Exec_WeightOp : Exec_Op<"weight", [Symbol, HasParent<"ProgramOp">]> {
+  let summary = "a logical parameter: [batch x] rows x cols, or a vector";
+  let description = [{ `layers`: of a stack, those that have it. }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Exec_View>:$type,
+                       OptionalAttr<DenseI64ArrayAttr>:$layers);
+  let assemblyFormat = "$sym_name $type (`layers` $layers^)? attr-dict";
+}
+
+def Exec_StateOp : Exec_Op<"state", [Symbol, HasParent<"ProgramOp">]> {
+  let summary = "rows that an attention keeps for every token and layer";
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$dtype,
+                       DenseI64ArrayAttr:$widths, DenseI64ArrayAttr:$layers);
+  let assemblyFormat = "$sym_name $dtype `widths` $widths `layers` $layers attr-dict";
+}
+
+def Exec_RopeOp : Exec_Op<"rope", [Symbol, HasParent<"ProgramOp">]> {
+  let summary = "how positions turn into angles";
+  let description = [{
+    `inv_freq`: radians a position, of each rotated pair. `dynamic`: theta,
+    factor and the length up to which `inv_freq` holds; beyond it the base
+    grows with the length. `axis`: of the position's numbers, the one that
+    turns each pair; absent where a position is one number.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, DenseF32ArrayAttr:$inv_freq,
+                       F64Attr:$attention_factor,
+                       OptionalAttr<DenseF64ArrayAttr>:$dynamic,
+                       OptionalAttr<DenseI64ArrayAttr>:$axis);
+  let assemblyFormat = [{
+    $sym_name $inv_freq `times` $attention_factor (`dynamic` $dynamic^)?
+    (`axis` $axis^)? attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def Exec_KernelOp : Exec_Op<"kernel", [Symbol, HasParent<"ProgramOp">]> {
+  let summary = "a fused cluster of row operations";
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$operands,
+                       TypedArrayAttrBase<Exec_StepAttr, "steps">:$steps);
+  let assemblyFormat = "$sym_name `operands` $operands $steps attr-dict";
+  let hasVerifier = 1;
+}
+
+def Exec_FuncOp : Exec_Op<"func", [IsolatedFromAbove, Symbol, NoTerminator,
+                                   SingleBlock, HasParent<"ProgramOp">]> {
+  let summary = "a function over at most `rows` packed tokens";
+  let description = [{
+    The block's arguments are the caller's arrays: inputs, then outputs.
+    `arena` is set by `exec-plan-memory`.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$rows,
+                       StrArrayAttr:$input_names, StrArrayAttr:$output_names,
+                       OptionalAttr<I64Attr>:$arena);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $sym_name `rows` $rows $input_names `->` $output_names (`arena` $arena^)?
+    attr-dict-with-keyword custom<Signature>($body)
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Views
+//===----------------------------------------------------------------------===//
+
+def Exec_BufferOp : Exec_Op<"buffer"> {
+  let summary = "memory of the arena; `offset` bytes once planned";
+  let arguments = (ins OptionalAttr<I64Attr>:$offset);
+  let results = (outs Exec_View:$result);
+  let assemblyFormat = "(`at` $offset^)? attr-dict `:` type($result)";
+}
+
+def Exec_UseOp : Exec_Op<"use", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "a weight, in a stack that of the current layer";
+  let arguments = (ins FlatSymbolRefAttr:$weight);
+  let results = (outs Exec_View:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($result)";
+}
+
+def Exec_SubviewOp : Exec_Op<"subview", [Pure]> {
+  let summary = "the same memory from `offset` elements on, in another shape";
+  let arguments = (ins Exec_View:$source, I64Attr:$offset);
+  let results = (outs Exec_View:$result);
+  let assemblyFormat = [{
+    $source `from` $offset attr-dict `:` type($source) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Commands
+//===----------------------------------------------------------------------===//
+
+class Exec_Command<string mnemonic, dag ins> : Exec_Op<mnemonic> {
+  let arguments = ins;
+  let assemblyFormat = "operands attr-dict `:` type(operands)";
+  let hasVerifier = 1;
+}
+
+def Exec_EmbedOp : Exec_Command<"embed",
+    (ins Exec_View:$ids, Exec_View:$table, Exec_View:$out)> {
+  let summary = "out[row] = table[ids[row]]";
+}
+def Exec_GemmOp : Exec_Command<"gemm",
+    (ins Exec_View:$x, Exec_View:$weight, Optional<Exec_View>:$bias, Exec_View:$out)> {
+  let summary = "out[row, n] = sum over k of x[row, k] * weight[n, k], + bias[n]";
+}
+def Exec_CopyOp : Exec_Command<"copy", (ins Exec_View:$from, Exec_View:$to)> {
+  let summary = "to = from, element by element";
+}
+def Exec_TakeOp : Exec_Command<"take",
+    (ins Exec_View:$x, Exec_View:$rows, Exec_View:$out)> {
+  let summary = "out[row] = x[rows[row]]";
+}
+def Exec_RowsOp : Exec_Op<"rows", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "a row kernel over every row";
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<Exec_View>:$views);
+  let assemblyFormat = "$kernel `(` $views `)` attr-dict `:` type($views)";
+}
+def Exec_AnglesOp : Exec_Op<"angles", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "cosines, then sines, of the rows' positions";
+  let arguments = (ins FlatSymbolRefAttr:$rope, Exec_View:$positions, Exec_View:$out);
+  let assemblyFormat = "$rope `(` $positions `,` $out `)` attr-dict `:` type($positions) `,` type($out)";
+}
+def Exec_AttentionOp : Exec_Op<"attention",
+    [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "appends keys and values to the state, and attends over it";
+  let description = [{
+    q and out [rows, kv, group, d], k and v [rows, kv, d]. Without a state the
+    rows of one call see each other; `ends` cuts them into parts. `window` > 0:
+    each row sees that many last ones.
+  }];
+  let arguments = (ins Exec_View:$q, Exec_View:$k, Exec_View:$v,
+                       Optional<Exec_View>:$ends, Exec_View:$out,
+                       OptionalAttr<FlatSymbolRefAttr>:$state, F64Attr:$scale,
+                       BoolAttr:$causal, I64Attr:$window);
+  let assemblyFormat = [{
+    `(` $q `,` $k `,` $v `)` (`ends` $ends^)? `->` $out (`state` $state^)?
+    `scale` $scale `causal` $causal `window` $window attr-dict `:`
+    type($q) `,` type($k) `,` type($v) (`,` type($ends)^)? `->` type($out)
+  }];
+}
+def Exec_RepeatOp : Exec_Op<"repeat", [NoTerminator, NoRegionArguments]> {
+  let summary = "the layers of a stack: `runs` lists [body, first, count]";
+  let arguments = (ins StrAttr:$stack, ArrayAttr:$runs);
+  let regions = (region VariadicRegion<SizedRegion<1>>:$bodies);
+  let assemblyFormat = "$stack `runs` $runs attr-dict-with-keyword $bodies";
+  let hasVerifier = 1;
+}
+
+#endif

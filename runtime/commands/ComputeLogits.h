@@ -1,0 +1,22 @@
+//===- ComputeLogits.h - From a program to a file of logits -----*- C++ -*-===//
+#pragma once
+
+#include "runtime/commands/BaseCommand.h"
+#include "runtime/commands/Tokens.h"
+#include "runtime/io/MappedTensors.h"
+#include "runtime/schema/program_generated.h"
+
+namespace mbc {
+
+/// Loads the weights of `set`, which is the `format` side of the program's
+/// plans, computes the logits of `tokens` and writes them to `target` as
+/// float32 [batch, length, vocabulary], whole or not at all. `name` stands for
+/// the set in errors. An Input error for tokens outside of the vocabulary and
+/// sequences that the program's state does not hold, before any weight is read.
+Expected<Outcome> computeLogits(const program::ProgramT &program,
+                                PlanSide format, const TensorSet &set,
+                                const std::string &name, const Tokens &tokens,
+                                const std::string &target,
+                                const BaseOptions &options);
+
+} // namespace mbc

@@ -1,0 +1,176 @@
+//===- Attention.cpp ------------------------------------------------------===//
+
+#include "runtime/host/Attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace mbc::host {
+
+/// Keys of a block, and rows of a tile (queries x heads of a group).
+constexpr int64_t blockKeys = 64;
+constexpr int64_t tileRows = 48;
+
+namespace {
+
+int64_t roundUp(int64_t value, int64_t to) {
+  return (value + to - 1) / to * to;
+}
+
+struct Scratch {
+  std::vector<float> q, keys, values, scores, sums, maxima, totals;
+};
+
+const std::byte *at(const BoundView &view, int64_t a, int64_t b,
+                    int64_t c = 0) {
+  int64_t offset = a * view.strides[0] + b * view.strides[1];
+  if (view.dims.size() == 4)
+    offset += c * view.strides[2];
+  return view.data + offset * sizeOf(view.elem);
+}
+
+void append(const BoundView &view, const StateRows &state,
+            std::span<const Sequence> sequences, ThreadPool &pool,
+            const Kernels &kernel) {
+  int64_t heads = view.dims[1], size = view.dims[2];
+  for (const Sequence &sequence : sequences)
+    pool.run(sequence.count, [&](size_t i, unsigned) {
+      int64_t row = sequence.begin + static_cast<int64_t>(i);
+      int64_t slot = sequence.slot + sequence.cached + static_cast<int64_t>(i);
+      for (int64_t head = 0; head < heads; ++head) {
+        const std::byte *from = at(view, row, head);
+        std::byte *to = state.data +
+                        (slot * state.width + head * size) * sizeOf(state.elem);
+        if (view.elem == state.elem) {
+          std::memcpy(to, from, size * sizeOf(state.elem));
+          continue;
+        }
+        float values[1024];
+        for (int64_t j = 0; j < size; j += 1024) {
+          int64_t count = std::min<int64_t>(1024, size - j);
+          kernel.toFloat(view.elem, from + j * sizeOf(view.elem), values,
+                         count);
+          kernel.fromFloat(state.elem, values, to + j * sizeOf(state.elem),
+                           count);
+        }
+      }
+    });
+}
+
+/// One tile: rows of a sequence with all heads of one group.
+void attendTile(const AttentionCall &call, const Sequence &sequence,
+                int64_t head, int64_t first, int64_t rows, Scratch &s,
+                const Kernels &kernel) {
+  int64_t group = call.q->dims[2], d = call.q->dims[3], dv = call.v->dims[2];
+  int64_t wide = roundUp(dv, kernel.lanes), m = rows * group;
+  s.q.resize(tileRows * group * d);
+  s.keys.resize(d * blockKeys);
+  s.values.assign(blockKeys * wide, 0.0f);
+  s.scores.resize(tileRows * group * blockKeys);
+  s.sums.assign(m * wide, 0.0f);
+  s.maxima.assign(m, -std::numeric_limits<float>::infinity());
+  s.totals.assign(m, 0.0f);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t g = 0; g < group; ++g) {
+      float *to = s.q.data() + (r * group + g) * d;
+      kernel.toFloat(call.q->elem,
+                     at(*call.q, sequence.begin + first + r, head, g), to, d);
+      kernel.mulScalar(to, static_cast<float>(call.scale), to, d);
+    }
+  int64_t total = sequence.cached + sequence.count;
+  // Keys that the last row sees, and the first one's window.
+  int64_t last = call.causal ? sequence.cached + first + rows : total;
+  int64_t start = 0;
+  if (call.window > 0)
+    start = std::max<int64_t>(0, sequence.cached + first + 1 - call.window);
+  start = start / blockKeys * blockKeys;
+  for (int64_t k0 = start; k0 < last; k0 += blockKeys) {
+    int64_t count = std::min(blockKeys, last - k0);
+    auto state = [&](const StateRows &rows, int64_t size) {
+      return rows.data + ((sequence.slot + k0) * rows.width + head * size) *
+                             sizeOf(rows.elem);
+    };
+    kernel.pack(call.keys.elem, state(call.keys, d), call.keys.width,
+                static_cast<int>(count), static_cast<int>(d),
+                static_cast<int>(blockKeys), s.keys.data());
+    const std::byte *from = state(call.values, dv);
+    for (int64_t i = 0; i < count; ++i)
+      kernel.toFloat(call.values.elem,
+                     from + i * call.values.width * sizeOf(call.values.elem),
+                     s.values.data() + i * wide, dv);
+    kernel.block({static_cast<int>(m), static_cast<int>(blockKeys),
+                  static_cast<int>(d), s.q.data(), d, s.keys.data(), blockKeys,
+                  s.scores.data(), blockKeys, false});
+    for (int64_t i = 0; i < m; ++i) {
+      float *scores = s.scores.data() + i * blockKeys;
+      int64_t position = sequence.cached + first + i / group;
+      // What this row sees of the block.
+      int64_t end = call.causal ? std::min(count, position + 1 - k0) : count;
+      int64_t begin =
+          call.window > 0
+              ? std::clamp<int64_t>(position + 1 - call.window - k0, 0, count)
+              : 0;
+      if (end <= begin) {
+        std::fill(scores, scores + count, 0.0f);
+        continue;
+      }
+      std::fill(scores, scores + begin, 0.0f);
+      std::fill(scores + end, scores + count, 0.0f);
+      float highest =
+          std::max(s.maxima[i], kernel.maxOf(scores + begin, end - begin));
+      float correction = std::exp(s.maxima[i] - highest);
+      float sum = kernel.expSum(scores + begin, highest, end - begin);
+      s.totals[i] = s.totals[i] * correction + sum;
+      s.maxima[i] = highest;
+      if (correction != 1.0f)
+        kernel.mulScalar(s.sums.data() + i * wide, correction,
+                         s.sums.data() + i * wide, wide);
+    }
+    kernel.block({static_cast<int>(m), static_cast<int>(wide),
+                  static_cast<int>(count), s.scores.data(), blockKeys,
+                  s.values.data(), wide, s.sums.data(), wide, true});
+  }
+  for (int64_t i = 0; i < m; ++i) {
+    float *sums = s.sums.data() + i * wide;
+    kernel.mulScalar(sums, 1.0f / s.totals[i], sums, dv);
+    std::byte *to = const_cast<std::byte *>(
+        at(*call.out, sequence.begin + first + i / group, head, i % group));
+    kernel.fromFloat(call.out->elem, sums, to, dv);
+  }
+}
+
+} // namespace
+
+void attend(const AttentionCall &call, std::span<const Sequence> sequences,
+            ThreadPool &pool) {
+  const Kernels &kernel = kernels();
+  append(*call.k, call.keys, sequences, pool, kernel);
+  append(*call.v, call.values, sequences, pool, kernel);
+  struct Tile {
+    const Sequence *sequence;
+    int64_t head, first, rows;
+  };
+  int64_t heads = call.q->dims[1], group = call.q->dims[2];
+  int64_t atOnce = std::max<int64_t>(1, tileRows / group);
+  std::vector<Tile> tiles;
+  for (const Sequence &sequence : sequences)
+    for (int64_t first = 0; first < sequence.count; first += atOnce)
+      for (int64_t head = 0; head < heads; ++head)
+        tiles.push_back(
+            {&sequence, head, first, std::min(atOnce, sequence.count - first)});
+  // The longest rows first.
+  std::stable_sort(
+      tiles.begin(), tiles.end(), [](const Tile &a, const Tile &b) {
+        return a.sequence->cached + a.first > b.sequence->cached + b.first;
+      });
+  std::vector<Scratch> scratch(pool.size());
+  pool.run(tiles.size(), [&](size_t index, unsigned worker) {
+    const Tile &tile = tiles[index];
+    attendTile(call, *tile.sequence, tile.head, tile.first, tile.rows,
+               scratch[worker], kernel);
+  });
+}
+
+} // namespace mbc::host

@@ -1,0 +1,39 @@
+//===- Gemm.h - Products of rows with a weight ------------------*- C++ -*-===//
+#pragma once
+
+#include "runtime/host/ThreadPool.h"
+#include "runtime/host/kernels/Kernels.h"
+
+#include <cstddef>
+#include <vector>
+
+namespace mbc::host {
+
+/// out[m, n] = sum over k of x[m, k] * w[n, k], + bias[n]; rows `ld*` elements
+/// apart. Sums are float32; 16-bit inputs are multiplied exactly.
+struct Product {
+  int64_t m, n, k;
+  const std::byte *x;
+  int64_t ldx;
+  Elem xElem;
+  const std::byte *w;
+  int64_t ldw;
+  Elem wElem;
+  const std::byte *bias; ///< or null
+  Elem biasElem;
+  std::byte *out;
+  int64_t ldo;
+  Elem outElem;
+};
+
+/// Scratch of products, kept between calls.
+struct ProductScratch {
+  std::vector<float> x;
+  std::vector<std::vector<float>> panels, sums;
+};
+
+/// The same bits for any number of threads.
+void multiply(const Product &product, ThreadPool &pool,
+              ProductScratch &scratch);
+
+} // namespace mbc::host

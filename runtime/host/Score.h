@@ -1,0 +1,21 @@
+//===- Score.h - The logits of given tokens ---------------------*- C++ -*-===//
+#pragma once
+
+#include "runtime/host/Session.h"
+
+#include <functional>
+
+namespace mbc::host {
+
+/// Kind of the functions that give the logits of every row.
+inline constexpr const char *scoreFunction = "score";
+
+/// Runs `batch` sequences of `length` tokens each, one after another in chunks
+/// of the functions' rows, and hands on the logits of [batch * length] rows in
+/// order: `sink(first row, logits of some rows)`.
+Status
+score(Session &session, const program::ProgramT &program,
+      std::span<const int32_t> tokens, int64_t batch, int64_t length,
+      const std::function<Status(int64_t row, std::span<const float>)> &sink);
+
+} // namespace mbc::host

@@ -1,0 +1,412 @@
+//===- Session.cpp --------------------------------------------------------===//
+
+#include "runtime/host/Session.h"
+
+#include "runtime/core/DType.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+namespace mbc::host {
+
+namespace {
+
+Elem elemOf(plan::DType dtype) {
+  return dtype == plan::DType::BF16  ? Elem::BF16
+         : dtype == plan::DType::F16 ? Elem::F16
+                                     : Elem::F32;
+}
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+Session::Memory::Memory(Memory &&other) noexcept
+    : data(std::exchange(other.data, nullptr)),
+      bytes(std::exchange(other.bytes, 0)) {}
+Session::Memory &Session::Memory::operator=(Memory &&other) noexcept {
+  std::swap(data, other.data);
+  std::swap(bytes, other.bytes);
+  return *this;
+}
+Session::Memory::~Memory() {
+  if (data)
+    munmap(data, bytes);
+}
+
+Expected<Session::Memory> Session::Memory::allocate(uint64_t bytes,
+                                                    const char *what) {
+  Memory memory;
+  if (bytes == 0)
+    return memory;
+  void *data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED)
+    return systemError(fmt::format("cannot reserve {:.1f} GiB for {}",
+                                   double(bytes) / (1 << 30), what));
+  // Fewer misses of the address cache; without effect where it is not offered.
+  madvise(data, bytes, MADV_HUGEPAGE);
+  memory.data = static_cast<std::byte *>(data);
+  memory.bytes = bytes;
+  return memory;
+}
+
+Session::Session(const program::ProgramT &program,
+                 const SessionOptions &options)
+    : program(program), options(options), pool(std::max(1u, options.threads)) {}
+Session::~Session() = default;
+
+Expected<std::unique_ptr<Session>>
+Session::create(const program::ProgramT &program,
+                const SessionOptions &options) {
+  std::unique_ptr<Session> session(new Session(program, options));
+  session->layout = layoutMemory(program, options.slots);
+  const MemoryLayout &layout = session->layout;
+  MBC_ASSIGN(session->weights, Memory::allocate(layout.weights, "weights"));
+  MBC_ASSIGN(session->states, Memory::allocate(layout.states, "the state"));
+  MBC_ASSIGN(session->arena, Memory::allocate(layout.arena, "scratch"));
+  session->ropeLengths.assign(program.ropes.size(), 0);
+  return session;
+}
+
+Status Session::load(const WeightSource &source, Progress &progress) {
+  return source.load(
+      [&](size_t weight, size_t instance) {
+        return weightAt(weight, instance);
+      },
+      std::max(1u, options.threads), progress);
+}
+
+//===----------------------------------------------------------------------===//
+// Frames
+//===----------------------------------------------------------------------===//
+
+Status Session::bindInputs(Frame &frame) {
+  const Call &call = *frame.call;
+  const program::FunctionT &function = *frame.function;
+  if (call.rows <= 0 || call.rows > function.rows)
+    return inputError(fmt::format("'{}' takes 1 to {} tokens, found {}",
+                                  function.name, function.rows, call.rows));
+  int64_t next = 0;
+  for (const Sequence &sequence : call.sequences) {
+    if (sequence.begin != next || sequence.count <= 0)
+      return inputError(fmt::format(
+          "the sequences of a call to '{}' have a gap", function.name));
+    next += sequence.count;
+    if (sequence.slot < 0 || sequence.cached < 0 ||
+        sequence.slot + sequence.cached + sequence.count > options.slots)
+      return inputError(fmt::format(
+          "a sequence of {} tokens does not fit the {} that the state holds",
+          sequence.cached + sequence.count, options.slots));
+  }
+  if (next != call.rows)
+    return inputError(fmt::format("the sequences of a call to '{}' have {} "
+                                  "tokens, expected {}",
+                                  function.name, next, call.rows));
+  frame.rows = call.rows;
+  frame.outputs = 0;
+  for (const auto &port : function.inputs) {
+    int64_t width = 1;
+    for (size_t i = 1; i < port->dims.size(); ++i)
+      width *= port->dims[i];
+    std::vector<int32_t> &values = frame.ports.emplace_back();
+    auto given = call.inputs.find(port->name);
+    if (given != call.inputs.end()) {
+      values.assign(given->second.begin(), given->second.end());
+    } else if (port->name == "positions") {
+      // Every number of a position is the place in the sequence.
+      for (const Sequence &sequence : call.sequences)
+        for (int64_t i = 0; i < sequence.count; ++i)
+          values.insert(values.end(), width,
+                        static_cast<int32_t>(sequence.cached + i));
+    } else {
+      return inputError(
+          fmt::format("'{}' needs the input '{}'", function.name, port->name));
+    }
+    int64_t capacity = width * port->dims[0];
+    bool ofRows = port->dims[0] == function.rows;
+    if (static_cast<int64_t>(values.size()) > capacity ||
+        values.size() % width != 0 ||
+        (ofRows && static_cast<int64_t>(values.size()) != width * call.rows))
+      return inputError(fmt::format(
+          "input '{}' of '{}' has {} numbers, expected {}{}", port->name,
+          function.name, values.size(), ofRows ? "" : "at most ",
+          ofRows ? width * call.rows : capacity));
+    if (port->name == "outputs") {
+      frame.outputs = static_cast<int64_t>(values.size());
+      for (int32_t row : values)
+        if (row < 0 || row >= call.rows)
+          return inputError(fmt::format("output row {} of {}", row, call.rows));
+    }
+    if (port->name == "tokens")
+      for (int32_t token : values)
+        if (token < 0 || static_cast<uint32_t>(token) >= program.vocab)
+          return inputError(
+              fmt::format("token {} is outside of the vocabulary of {}", token,
+                          program.vocab));
+    values.resize(capacity);
+  }
+  for (const auto &port : function.outputs) {
+    uint64_t elements = 1;
+    for (uint32_t dim : port->dims)
+      elements *= dim;
+    uint64_t width = elements / port->dims[0];
+    int64_t rows = port->dims[0] == function.rows ? frame.rows : frame.outputs;
+    auto given = call.outputs.find(port->name);
+    if (given == call.outputs.end() ||
+        given->second.size() != width * static_cast<uint64_t>(rows))
+      return inputError(fmt::format(
+          "output '{}' of '{}' needs room for {} numbers", port->name,
+          function.name, width * static_cast<uint64_t>(rows)));
+  }
+  return {};
+}
+
+Status Session::bindViews(Frame &frame) {
+  for (const auto &view : frame.function->views) {
+    BoundView &bound = frame.views.emplace_back();
+    bound.elem = elemOf(view->dtype);
+    bound.dims.assign(view->dims.begin(), view->dims.end());
+    bound.strides.assign(view->strides.begin(), view->strides.end());
+    bound.shared = view->space == program::Space::Weight;
+    switch (view->space) {
+    case program::Space::Arena:
+      bound.data = arena.data + view->offset;
+      break;
+    case program::Space::Weight:
+      bound.data = weightAt(view->index, 0) + view->offset;
+      break;
+    case program::Space::Input:
+      bound.data =
+          reinterpret_cast<std::byte *>(frame.ports[view->index].data()) +
+          view->offset;
+      break;
+    case program::Space::Output: {
+      const std::string &name = frame.function->outputs[view->index]->name;
+      bound.data = reinterpret_cast<std::byte *>(
+                       frame.call->outputs.find(name)->second.data()) +
+                   view->offset;
+      break;
+    }
+    }
+  }
+  return {};
+}
+
+/// Weights of a stack are those of the layer that runs.
+Status Session::bindLayer(Frame &frame, uint32_t layer) {
+  for (size_t i = 0; i < frame.views.size(); ++i) {
+    const program::ViewT &view = *frame.function->views[i];
+    if (view.space != program::Space::Weight)
+      continue;
+    const program::WeightT &weight = *program.weights[view.index];
+    auto found =
+        std::lower_bound(weight.layers.begin(), weight.layers.end(), layer);
+    if (found != weight.layers.end() && *found == layer)
+      frame.views[i].data =
+          weightAt(view.index, found - weight.layers.begin()) + view.offset;
+  }
+  return {};
+}
+
+/// Rows of the call that a view has: its first dimension says which count.
+int64_t Session::rowsOf(const Frame &frame, const BoundView &view) const {
+  if (view.dims[0] == frame.function->rows)
+    return frame.rows;
+  return frame.outputs ? std::min(frame.outputs, view.dims[0]) : view.dims[0];
+}
+
+StateRows Session::state(size_t index, size_t part, uint32_t layer) const {
+  const program::StateT &table = *program.states[index];
+  StateRows rows;
+  rows.width = table.widths[part];
+  rows.elem = elemOf(table.dtype);
+  size_t ordinal =
+      std::lower_bound(table.layers.begin(), table.layers.end(), layer) -
+      table.layers.begin();
+  rows.data = states.data + layout.stateOffsets[index][part] +
+              ordinal * layout.layerBytes[index][part];
+  return rows;
+}
+
+//===----------------------------------------------------------------------===//
+// Commands
+//===----------------------------------------------------------------------===//
+
+/// The inverse frequencies of a dynamic rope for a sequence of `length`: its
+/// base grows beyond the original length.
+static std::vector<float> dynamicFrequencies(const program::RopeT &rope,
+                                             int64_t length) {
+  size_t pairs = rope.inv_freq.size();
+  double dim = 2.0 * static_cast<double>(pairs);
+  double grown = rope.factor * static_cast<double>(length) / rope.original -
+                 (rope.factor - 1);
+  double base = rope.theta * std::pow(grown, dim / (dim - 2));
+  std::vector<float> table(pairs);
+  for (size_t i = 0; i < pairs; ++i)
+    table[i] =
+        1.0f / std::pow(static_cast<float>(base),
+                        static_cast<float>(2 * i) / static_cast<float>(dim));
+  return table;
+}
+
+void Session::computeAngles(const Frame &frame,
+                            const program::AnglesT &angles) {
+  const program::RopeT &rope = *program.ropes[angles.rope];
+  const BoundView &positions = frame.views[angles.positions];
+  const BoundView &out = frame.views[angles.out];
+  int64_t rows = rowsOf(frame, out);
+  auto *numbers = reinterpret_cast<const int32_t *>(positions.data);
+  int64_t stride = positions.strides[0];
+  std::vector<float> frequencies(rope.inv_freq);
+  if (rope.dynamic) {
+    // As transformers: grown with the longest length, and back once a call
+    // is short again.
+    int64_t length = 0;
+    for (int64_t row = 0; row < rows; ++row)
+      length = std::max<int64_t>(length, numbers[row * stride] + 1);
+    int64_t &longest = ropeLengths[angles.rope];
+    if (length > std::max<int64_t>(longest, rope.original))
+      longest = length;
+    if (length < rope.original)
+      longest = 0;
+    if (longest > rope.original)
+      frequencies = dynamicFrequencies(rope, longest);
+  }
+  int64_t pairs = static_cast<int64_t>(frequencies.size());
+  auto *to = reinterpret_cast<float *>(out.data);
+  pool.run(rows, [&](size_t row, unsigned) {
+    float *cosines = to + row * out.strides[0], *sines = cosines + pairs;
+    for (int64_t i = 0; i < pairs; ++i) {
+      int32_t position =
+          numbers[row * stride + (rope.axis.empty() ? 0 : rope.axis[i])];
+      // The product is rounded to float32 first, as everywhere.
+      float angle = static_cast<float>(position) * frequencies[i];
+      cosines[i] = static_cast<float>(std::cos(static_cast<double>(angle))) *
+                   rope.attention_factor;
+      sines[i] = static_cast<float>(std::sin(static_cast<double>(angle))) *
+                 rope.attention_factor;
+    }
+  });
+}
+
+Status Session::runCommand(Frame &frame, const program::OpUnion &op,
+                           uint32_t layer) {
+  std::vector<BoundView> &views = frame.views;
+  if (const auto *gemm = op.AsGemm()) {
+    const BoundView &x = views[gemm->x], &w = views[gemm->weight],
+                    &out = views[gemm->out];
+    Product product{};
+    product.m = rowsOf(frame, out);
+    product.n = w.dims[0];
+    product.k = w.dims[1];
+    product.x = x.data;
+    product.ldx = x.strides[0];
+    product.xElem = x.elem;
+    product.w = w.data;
+    product.ldw = w.strides[0];
+    product.wElem = w.elem;
+    if (gemm->bias >= 0) {
+      product.bias = views[gemm->bias].data;
+      product.biasElem = views[gemm->bias].elem;
+    }
+    product.out = out.data;
+    product.ldo = out.strides[0];
+    product.outElem = out.elem;
+    multiply(product, pool, scratch);
+  } else if (const auto *rows = op.AsRows()) {
+    std::vector<const BoundView *> operands;
+    int64_t count = frame.rows;
+    for (uint32_t operand : rows->operands) {
+      operands.push_back(&views[operand]);
+      if (!views[operand].shared)
+        count = rowsOf(frame, views[operand]);
+    }
+    runRows(*program.kernels[rows->kernel], operands, count, pool);
+  } else if (const auto *attention = op.AsAttention()) {
+    AttentionCall call{};
+    call.q = &views[attention->q];
+    call.k = &views[attention->k];
+    call.v = &views[attention->v];
+    call.out = &views[attention->out];
+    if (attention->state < 0 || attention->ends >= 0)
+      return inputError("attention without a state has no host kernel yet");
+    call.keys = state(attention->state, 0, layer);
+    call.values = state(attention->state, 1, layer);
+    call.scale = attention->scale;
+    call.causal = attention->causal;
+    call.window = attention->window;
+    attend(call, frame.call->sequences, pool);
+  } else if (const auto *angles = op.AsAngles()) {
+    computeAngles(frame, *angles);
+  } else if (const auto *embed = op.AsEmbed()) {
+    const BoundView &table = views[embed->table], &out = views[embed->out];
+    auto *ids = reinterpret_cast<const int32_t *>(views[embed->ids].data);
+    for (int64_t row = 0; row < rowsOf(frame, out); ++row) {
+      if (ids[row] < 0 || ids[row] >= table.dims[0])
+        return inputError(fmt::format("id {} is outside of a table of {} rows",
+                                      ids[row], table.dims[0]));
+      const std::byte *from =
+          table.data + ids[row] * table.strides[0] * sizeOf(table.elem);
+      std::byte *to = out.data + row * out.strides[0] * sizeOf(out.elem);
+      if (table.elem == out.elem) {
+        std::memcpy(to, from, out.dims[1] * sizeOf(out.elem));
+      } else {
+        scratch.x.resize(out.dims[1]);
+        kernels().toFloat(table.elem, from, scratch.x.data(), out.dims[1]);
+        kernels().fromFloat(out.elem, scratch.x.data(), to, out.dims[1]);
+      }
+    }
+  } else if (const auto *take = op.AsTake()) {
+    const BoundView &x = views[take->x], &out = views[take->out];
+    auto *rows = reinterpret_cast<const int32_t *>(views[take->rows].data);
+    for (int64_t row = 0; row < rowsOf(frame, out); ++row) {
+      if (rows[row] < 0 || rows[row] >= x.dims[0])
+        return inputError(
+            fmt::format("row {} of {} is taken", rows[row], x.dims[0]));
+      std::memcpy(out.data + row * out.strides[0] * sizeOf(out.elem),
+                  x.data + rows[row] * x.strides[0] * sizeOf(x.elem),
+                  out.dims[1] * sizeOf(out.elem));
+    }
+  } else if (const auto *copy = op.AsCopy()) {
+    copyRows(views[copy->from], views[copy->to], rowsOf(frame, views[copy->to]),
+             pool);
+  } else if (const auto *repeat = op.AsRepeat()) {
+    for (const program::Run &run : repeat->runs)
+      for (uint32_t i = 0; i < run.count(); ++i) {
+        MBC_TRY(bindLayer(frame, run.first() + i));
+        MBC_TRY(runBody(frame, *repeat->bodies[run.body()], run.first() + i));
+      }
+  }
+  return {};
+}
+
+Status Session::runBody(Frame &frame, const program::BodyT &body,
+                        uint32_t layer) {
+  for (const auto &command : body.commands) {
+    Status status = runCommand(frame, command->op, layer);
+    if (status)
+      continue;
+    const program::LocationT &place = *program.locations[command->location];
+    if (place.file.empty())
+      return status;
+    return Failure(Error{status.error().kind,
+                         fmt::format("{}:{}:{}: {}", place.file, place.line,
+                                     place.column, status.error().message)});
+  }
+  return {};
+}
+
+Status Session::run(const program::FunctionT &function, const Call &call) {
+  Frame frame{&function, &call, {}, {}, 0, 0};
+  MBC_TRY(bindInputs(frame));
+  MBC_TRY(bindViews(frame));
+  return runBody(frame, *function.body, 0);
+}
+
+} // namespace mbc::host

@@ -1,0 +1,108 @@
+//===- Session.h - A program on the host --------------------------*- C++
+//-*-===//
+#pragma once
+
+#include "runtime/core/Error.h"
+#include "runtime/host/Attention.h"
+#include "runtime/host/Gemm.h"
+#include "runtime/program/MemoryLayout.h"
+#include "runtime/program/Program.h"
+#include "runtime/program/WeightSource.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mbc::host {
+
+struct SessionOptions {
+  unsigned threads = 1;
+  /// Tokens that the state can hold, of all sequences together.
+  int64_t slots = 0;
+};
+
+/// One call of a function: rows are packed tokens, sequence after sequence.
+struct Call {
+  int64_t rows = 0;
+  std::vector<Sequence> sequences;
+  /// i32 arrays by the names of the function's inputs. `positions` may be left
+  /// out: then they follow from the sequences.
+  std::map<std::string, std::span<const int32_t>, std::less<>> inputs;
+  /// Float arrays by the names of its outputs, of the rows asked for.
+  std::map<std::string, std::span<float>, std::less<>> outputs;
+};
+
+/// Memory for a program's weights, state and scratch, and its execution on the
+/// processors. Not for several threads at once.
+class Session {
+public:
+  /// An Input error where the state or the weights exceed the machine.
+  static Expected<std::unique_ptr<Session>>
+  create(const program::ProgramT &program, const SessionOptions &options);
+  ~Session();
+
+  /// Fills the weights.
+  Status load(const WeightSource &source, Progress &progress);
+
+  /// Runs a function. Errors name the input that is missing or of another
+  /// size, the token outside of the vocabulary, the sequence that does not fit
+  /// the state, and the command's place in the declaration.
+  Status run(const program::FunctionT &function, const Call &call);
+
+  int64_t slots() const { return options.slots; }
+
+  /// Where an instance of a weight lies, `bytesOf` it long, for who fills it
+  /// without a checkpoint.
+  std::byte *weight(size_t weight, size_t instance) {
+    return weightAt(weight, instance);
+  }
+
+private:
+  Session(const program::ProgramT &program, const SessionOptions &options);
+
+  /// An anonymous mapping; pages come with their first use.
+  struct Memory {
+    std::byte *data = nullptr;
+    size_t bytes = 0;
+    Memory() = default;
+    Memory(Memory &&other) noexcept;
+    Memory &operator=(Memory &&other) noexcept;
+    ~Memory();
+    static Expected<Memory> allocate(uint64_t bytes, const char *what);
+  };
+
+  /// The function at hand.
+  struct Frame {
+    const program::FunctionT *function;
+    const Call *call;
+    std::vector<BoundView> views;
+    std::vector<std::vector<int32_t>> ports; ///< inputs, as the function's
+    int64_t rows, outputs;
+  };
+
+  std::byte *weightAt(size_t weight, size_t instance) {
+    return weights.data + layout.weightOffsets[weight] +
+           instance * layout.instanceBytes[weight];
+  }
+  Status bindInputs(Frame &frame);
+  Status bindViews(Frame &frame);
+  Status bindLayer(Frame &frame, uint32_t layer);
+  Status runBody(Frame &frame, const program::BodyT &body, uint32_t layer);
+  Status runCommand(Frame &frame, const program::OpUnion &op, uint32_t layer);
+  int64_t rowsOf(const Frame &frame, const BoundView &view) const;
+  void computeAngles(const Frame &frame, const program::AnglesT &angles);
+  StateRows state(size_t index, size_t part, uint32_t layer) const;
+
+  const program::ProgramT &program;
+  SessionOptions options;
+  ThreadPool pool;
+  MemoryLayout layout;
+  Memory weights, states, arena;
+  /// Of a dynamic rope: the longest length since the last short one.
+  std::vector<int64_t> ropeLengths;
+  ProductScratch scratch;
+};
+
+} // namespace mbc::host

@@ -1,0 +1,29 @@
+//===- WeightFolder.h - A checkpoint to take weights from -------*- C++ -*-===//
+#pragma once
+
+#include "runtime/io/MappedTensors.h"
+#include "runtime/schema/program_generated.h"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace mbc {
+
+/// The tensors of a checkpoint, and which side of the plans they are.
+struct WeightFolder {
+  PlanSide format;
+  std::unique_ptr<TensorSet> set;
+  std::string name; ///< for messages
+};
+
+/// Opens a Hugging Face folder or a Megatron torch_dist checkpoint. An Input
+/// error where its config.json, or the one that the import recorded, is not of
+/// an architecture of the program, or differs from what the program was
+/// compiled for in a field that both have; for legacy checkpoints, whose ranks
+/// are put together by the compiler, and for FP8 weights, with what to do.
+Expected<WeightFolder> openWeights(const program::ProgramT &program,
+                                   const std::filesystem::path &path,
+                                   unsigned threads);
+
+} // namespace mbc

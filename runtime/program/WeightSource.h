@@ -1,0 +1,60 @@
+//===- WeightSource.h - A program's weights in a checkpoint -----*- C++ -*-===//
+#pragma once
+
+#include "runtime/core/Progress.h"
+#include "runtime/io/MappedTensors.h"
+#include "runtime/schema/program_generated.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mbc {
+
+/// Where the logical parameters of a program lie in a checkpoint of either
+/// format: one interval of one tensor each, as Megatron's order is the declared
+/// one.
+class WeightSource {
+public:
+  /// `format` says which side of the program's plans `set` holds. `set` and
+  /// `program` must outlive the result. An Input error names what is missing
+  /// or of another shape; `name` stands in it.
+  static Expected<std::unique_ptr<WeightSource>>
+  create(const program::ProgramT &program, PlanSide format,
+         const TensorSet &set, const std::string &name);
+
+  /// Reads every weight once, in blocks, on `threads` workers, converted to the
+  /// program's type. `place(weight, instance)` gives the memory of an instance
+  /// (a layer that has it), row-major.
+  Status
+  load(const std::function<std::byte *(size_t weight, size_t instance)> &place,
+       unsigned threads, Progress &progress) const;
+
+  /// Bytes that `load` fills.
+  uint64_t bytes() const;
+
+private:
+  /// An instance lies at [begin, begin + elements) of a tensor, or is made of
+  /// several: one for each of its matrices.
+  struct Piece {
+    uint32_t weight, instance;
+    uint64_t offset; ///< elements, in the instance
+    uint32_t tensor;
+    int64_t begin, count;
+  };
+
+  WeightSource(const program::ProgramT &program, const TensorSet &set)
+      : program(program), set(&set) {}
+  Status locate(const plan::PlanT &plan, const std::string &name);
+
+  const program::ProgramT &program;
+  const TensorSet *set;
+  /// The plan with the types that the source has, and the Megatron side of a
+  /// Hugging Face folder through it.
+  std::unique_ptr<plan::PlanT> bound;
+  std::unique_ptr<MappedTensors> mapped;
+  std::vector<Piece> pieces;
+};
+
+} // namespace mbc

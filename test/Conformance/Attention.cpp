@@ -1,0 +1,163 @@
+//===- Attention.cpp - Grouped queries over a state -----------------------===//
+
+#include "test/Conformance/Case.h"
+#include "test/Conformance/ProgramMaker.h"
+#include "test/Conformance/Values.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+
+namespace mbc::test {
+
+using plan::DType;
+
+namespace {
+
+struct Heads {
+  uint32_t kv, group, d, dv;
+};
+
+/// Calls as lists of parts; a part's tokens are those of its slots, so that the
+/// same tokens may come in one call or in many.
+struct Conversation {
+  const char *name;
+  uint32_t slots;
+  std::vector<std::vector<Part>> calls;
+};
+
+Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
+                   bool causal, uint32_t window) {
+  uint32_t rows = 1;
+  for (const auto &parts : conversation.calls)
+    rows = std::max<uint32_t>(rows, parts.back().begin + parts.back().count);
+  ProgramMaker make(rows);
+  uint32_t slots = conversation.slots;
+  uint32_t widths[] = {h.kv * h.group * h.d, h.kv * h.d, h.kv * h.dv};
+  const char *names[] = {"q", "k", "v"};
+  // q, k and v lie side by side, as a projection gives them.
+  uint32_t all = widths[0] + widths[1] + widths[2];
+  uint32_t whole = make.buffer(type, {rows, all});
+  std::vector<float> values[3];
+  for (uint32_t i = 0, at = 0; i < 3; at += widths[i++]) {
+    values[i] = numbers(size_t(slots) * widths[i], type, 10 + i, 2);
+    program::CopyT copy;
+    copy.from = make.input(names[i], DType::F32, {rows, widths[i]});
+    copy.to = make.window(whole, at, {rows, widths[i]}, {all, 1});
+    make.add(copy);
+  }
+  double scale = 1 / std::sqrt(double(h.d));
+  program::AttentionT attention;
+  attention.q = make.window(whole, 0, {rows, h.kv, h.group, h.d},
+                            {all, h.group * h.d, h.d, 1});
+  attention.k = make.window(whole, widths[0], {rows, h.kv, h.d}, {all, h.d, 1});
+  attention.v = make.window(whole, widths[0] + widths[1], {rows, h.kv, h.dv},
+                            {all, h.dv, 1});
+  attention.out = make.output({rows, h.kv, h.group, h.dv});
+  attention.state =
+      static_cast<int32_t>(make.state(type, {widths[1], widths[2]}, {}));
+  attention.scale = scale;
+  attention.causal = causal;
+  attention.window = window;
+  make.add(attention);
+
+  Case test;
+  test.name =
+      fmt::format("attention/{}/{}x{}x{}x{}/{}{}{}", conversation.name, h.kv,
+                  h.group, h.d, h.dv, nameOf(type), causal ? "" : "/all",
+                  window ? fmt::format("/window{}", window) : "");
+  test.slots = slots;
+  for (const std::vector<Part> &parts : conversation.calls) {
+    CallOfCase call{0, parts, {}};
+    for (const Part &part : parts) {
+      call.rows += part.count;
+      for (uint32_t i = 0; i < 3; ++i) {
+        std::vector<int32_t> &to = call.inputs[names[i]];
+        size_t first = size_t(part.slot + part.cached) * widths[i];
+        std::vector<float> some(
+            values[i].begin() + static_cast<ptrdiff_t>(first),
+            values[i].begin() +
+                static_cast<ptrdiff_t>(first + part.count * widths[i]));
+        for (int32_t bits : bitsOf(some))
+          to.push_back(bits);
+      }
+      int64_t total = part.cached + part.count;
+      for (int64_t p = part.cached; p < total; ++p)
+        for (uint32_t head = 0; head < h.kv; ++head)
+          for (uint32_t g = 0; g < h.group; ++g) {
+            auto at = [&](int i, int64_t position, uint32_t index) {
+              return double(
+                  values[i][(part.slot + position) * widths[i] + index]);
+            };
+            int64_t end = causal ? p + 1 : total;
+            int64_t begin = window ? std::max<int64_t>(0, p + 1 - window) : 0;
+            std::vector<double> scores;
+            for (int64_t t = begin; t < end; ++t) {
+              double dot = 0;
+              for (uint32_t j = 0; j < h.d; ++j)
+                dot += at(0, p, (head * h.group + g) * h.d + j) *
+                       at(1, t, head * h.d + j);
+              scores.push_back(dot * scale);
+            }
+            double highest = *std::ranges::max_element(scores), sum = 0;
+            for (double &score : scores)
+              sum += score = std::exp(score - highest);
+            for (uint32_t j = 0; j < h.dv; ++j) {
+              double value = 0, size = 0;
+              for (int64_t t = begin; t < end; ++t) {
+                double term =
+                    scores[t - begin] / sum * at(2, t, head * h.dv + j);
+                value += term;
+                size += std::abs(term);
+              }
+              test.expected.push_back(value);
+              // A score is off by d roundings of values up to 4 * sqrt(d), and
+              // so is what it weighs.
+              test.bound.push_back(
+                  (4 * std::sqrt(h.d) * (h.d + 2.0) + scores.size() + 16) *
+                  unit * size);
+            }
+          }
+    }
+    test.calls.push_back(std::move(call));
+  }
+  test.program = std::make_shared<program::ProgramT>(std::move(make.program));
+  return test;
+}
+
+} // namespace
+
+std::vector<Case> attentionCases() {
+  std::vector<Case> cases;
+  Conversation one{"one", 1, {{{0, 1, 0, 0}}}},
+      whole{"whole", 150, {{{0, 150, 0, 0}}}};
+  // The same tokens in chunks that end within, at and behind a block of keys.
+  Conversation chunks{"chunks",
+                      150,
+                      {{{0, 1, 0, 0}},
+                       {{0, 5, 0, 1}},
+                       {{0, 58, 0, 6}},
+                       {{0, 64, 0, 64}},
+                       {{0, 1, 0, 128}},
+                       {{0, 21, 0, 129}}}};
+  // Three sequences side by side, of other lengths, then each goes on.
+  Conversation packed{"packed",
+                      160,
+                      {{{0, 70, 0, 0}, {70, 1, 80, 0}, {71, 17, 100, 0}},
+                       {{0, 1, 0, 70}, {1, 3, 80, 1}, {4, 1, 100, 17}},
+                       {{0, 2, 100, 18}}}};
+  for (DType type : {DType::F32, DType::BF16, DType::F16})
+    for (const Conversation *conversation : {&one, &whole, &chunks, &packed})
+      for (const Heads &heads :
+           {Heads{1, 5, 8, 8}, {3, 1, 16, 16}, {2, 3, 20, 12}, {1, 1, 2, 1}})
+        for (uint32_t window : {0u, 7u})
+          cases.push_back(
+              attentionCase(heads, *conversation, type, true, window));
+  // More heads in a group than rows of a tile; all rows see all.
+  cases.push_back(attentionCase({1, 50, 8, 8}, packed, DType::F32, true, 0));
+  cases.push_back(attentionCase({2, 2, 8, 8}, whole, DType::F32, false, 0));
+  cases.push_back(attentionCase({2, 2, 64, 64}, whole, DType::BF16, true, 70));
+  return cases;
+}
+
+} // namespace mbc::test

@@ -1,0 +1,60 @@
+//===- Case.h - What every backend must compute -----------------*- C++ -*-===//
+#pragma once
+
+#include "runtime/program/Program.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mbc::test {
+
+/// Rows [begin, begin + count) of a call are a sequence's tokens after `cached`
+/// ones that the state holds from `slot` on.
+struct Part {
+  int64_t begin, count, slot, cached;
+};
+
+/// One call of the function "f".
+struct CallOfCase {
+  int64_t rows;
+  std::vector<Part> parts;
+  /// By input: 32 bits an element, floats as their bits.
+  std::map<std::string, std::vector<int32_t>> inputs;
+};
+
+/// A program of one function with one output "out", what it is called with, and
+/// what it must give.
+struct Case {
+  std::string name;
+  std::shared_ptr<const program::ProgramT> program;
+  /// Of each weight: its elements, layer by layer; values of its type.
+  std::vector<std::vector<float>> weights;
+  int64_t slots = 0;
+  std::vector<CallOfCase> calls;
+  /// The output of all calls, one after another, by plain loops in double
+  /// precision, and how far off each element may be.
+  std::vector<double> expected, bound;
+};
+
+/// What is tested: loads a case's weights, makes its calls in one conversation,
+/// and gives back all outputs. An error text where it cannot.
+class Backend {
+public:
+  virtual ~Backend() = default;
+  virtual Expected<std::vector<float>> run(const Case &test) = 0;
+};
+
+/// Every case, and those of one file.
+std::vector<Case> allCases();
+std::vector<Case> productCases();
+std::vector<Case> rowCases();
+std::vector<Case> attentionCases();
+std::vector<Case> commandCases();
+
+/// Each case's output within its bounds; failures of GoogleTest name the case,
+/// the element and its distance.
+void expectConforms(Backend &backend, const Case &test);
+
+} // namespace mbc::test

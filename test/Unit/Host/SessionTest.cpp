@@ -1,0 +1,112 @@
+#include "runtime/host/Session.h"
+#include "test/Conformance/ProgramMaker.h"
+#include "test/Unit/TempFolder.h"
+
+#include <cstring>
+
+using namespace mbc;
+using namespace mbc::test;
+
+namespace {
+
+/// A table of 9 rows of 2 looked up by "tokens", some of the rows of which are
+/// what comes out.
+struct Lookup {
+  Lookup() : make(4) {
+    make.program.vocab = 9;
+    program::EmbedT embed;
+    embed.ids = make.input("tokens", plan::DType::I32, {4});
+    embed.table = make.weight("table", plan::DType::F32, 9, 2);
+    embed.out = make.buffer(plan::DType::F32, {4, 2});
+    make.add(embed);
+    program::TakeT take;
+    take.x = embed.out;
+    take.rows = make.input("outputs", plan::DType::I32, {2});
+    take.out = make.output({2, 2});
+    make.add(take);
+    auto place = std::make_unique<program::LocationT>();
+    place->file = "model.mbc";
+    place->line = 7;
+    place->column = 3;
+    make.program.locations.push_back(std::move(place));
+    make.function->body->commands[0]->location = 1;
+  }
+
+  /// `tokens` as one sequence after `cached` ones.
+  Status run(std::vector<int32_t> tokens, std::vector<int32_t> outputs = {0},
+             int64_t cached = 0) {
+    std::vector<host::Sequence> sequences{
+        {0, static_cast<int64_t>(tokens.size()), 0, cached}};
+    return run(tokens, outputs, sequences);
+  }
+  Status run(std::vector<int32_t> tokens, std::vector<int32_t> outputs,
+             std::vector<host::Sequence> sequences) {
+    MBC_ASSIGN(auto session,
+               host::Session::create(make.program, {.threads = 1, .slots = 6}));
+    for (int i = 0; i < 18; ++i)
+      reinterpret_cast<float *>(session->weight(0, 0))[i] =
+          static_cast<float>(i);
+    host::Call call;
+    call.rows = static_cast<int64_t>(tokens.size());
+    call.sequences = std::move(sequences);
+    call.inputs = {{"tokens", tokens}, {"outputs", outputs}};
+    for (const char *name : dropped)
+      call.inputs.erase(name);
+    out.assign(2 * outputs.size() + extra, -1);
+    call.outputs["out"] = out;
+    return session->run(*make.function, call);
+  }
+
+  ProgramMaker make;
+  std::vector<float> out;
+  std::vector<const char *> dropped;
+  size_t extra = 0;
+};
+
+} // namespace
+
+TEST(Session, GivesTheRowsThatAreAskedFor) {
+  Lookup lookup;
+  Status status = lookup.run({8, 0, 3}, {2, 0});
+  ASSERT_TRUE(status) << messageOf(status);
+  EXPECT_EQ(lookup.out, (std::vector<float>{6, 7, 16, 17}));
+}
+
+TEST(Session, RefusesCallsThatDoNotFit) {
+  Lookup lookup;
+  EXPECT_REFUSED(lookup.run({}), "'f' takes 1 to 4 tokens, found 0");
+  EXPECT_REFUSED(lookup.run({1, 1, 1, 1, 1}),
+                 "'f' takes 1 to 4 tokens, found 5");
+  EXPECT_REFUSED(lookup.run({9}), "token 9 is outside of the vocabulary of 9");
+  EXPECT_REFUSED(lookup.run({-1}),
+                 "token -1 is outside of the vocabulary of 9");
+  EXPECT_REFUSED(lookup.run({1, 2}, {2}), "output row 2 of 2");
+  EXPECT_REFUSED(lookup.run({1, 2}, {-1}), "output row -1 of 2");
+  EXPECT_REFUSED(lookup.run({1, 2}, {0, 0, 0}),
+                 "input 'outputs' of 'f' has 3 numbers, expected at most 2");
+  EXPECT_REFUSED(lookup.run({1, 2}, {0}, 5),
+                 "a sequence of 7 tokens does not fit the 6 that the state "
+                 "holds");
+  EXPECT_REFUSED(lookup.run({1, 2}, {0}, {{0, 1, 0, 0}}),
+                 "the sequences of a call to 'f' have 1 tokens, expected 2");
+  EXPECT_REFUSED(lookup.run({1, 2}, {0}, {{0, 1, 0, 0}, {0, 1, 1, 0}}),
+                 "the sequences of a call to 'f' have a gap");
+  EXPECT_REFUSED(lookup.run({1, 2}, {0}, {{0, 2, -1, 0}}), "does not fit");
+  lookup.extra = 1;
+  EXPECT_REFUSED(lookup.run({1}),
+                 "output 'out' of 'f' needs room for 2 numbers");
+  lookup.extra = 0;
+  lookup.dropped = {"tokens"};
+  EXPECT_REFUSED(lookup.run({1}), "'f' needs the input 'tokens'");
+}
+
+/// What a program says of its vocabulary does not decide what memory is read;
+/// errors of a command say where it was declared.
+TEST(Session, RefusesIdsBehindTheTable) {
+  Lookup lookup;
+  lookup.make.program.vocab = 1000;
+  EXPECT_REFUSED(lookup.run({9}),
+                 "model.mbc:7:3: id 9 is outside of a table of 9 rows");
+  lookup.make.function->inputs[1]->name = "list";
+  EXPECT_FALSE(lookup.run({1}));
+}
