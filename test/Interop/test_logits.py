@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from conftest import BASE, write_model
+from conftest import BASE, ROOT, write_model
 
 LLAMA3 = dict(
     rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
@@ -95,3 +95,23 @@ def test_wrong_tokens_are_refused(mbc, model, tmp_path):
         said = mbc("logits", folder, "--tokens", tokens, "-o", tmp_path / "logits.npy", status=2)
         assert why in said, said
         assert not (tmp_path / "logits.npy").exists() and not list(tmp_path.glob("*partial*"))
+
+
+def perplexity(logits, tokens):
+    return torch.nn.functional.cross_entropy(torch.from_numpy(logits[0, :-1]).double(), tokens[0, 1:]).exp().item()
+
+
+def test_a_trained_model_on_text(mbc, smollm2, tmp_path):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(smollm2.source)
+    tokens = tokenizer((ROOT / "LICENSE").read_text(), return_tensors="pt").input_ids[:, :512]
+    with torch.no_grad():
+        exact, rounded = (
+            transformers.AutoModelForCausalLM.from_pretrained(smollm2.source, dtype=dtype, attn_implementation="eager")
+            .eval()(tokens).logits.float().numpy()
+            for dtype in (torch.float32, torch.bfloat16)
+        )
+    found = mbc_logits(mbc, smollm2.source, tokens, tmp_path)
+    assert np.abs(found - exact).max() <= 2e-5 * np.abs(exact).max()
+    assert np.array_equal(mbc_logits(mbc, smollm2.megatron, tokens, tmp_path), found)
+    ours = mbc_logits(mbc, smollm2.source, tokens, tmp_path, "--dtype", "bfloat16")
+    assert abs(perplexity(ours, tokens) / perplexity(rounded, tokens) - 1) <= 1e-3
