@@ -109,15 +109,10 @@ AutoBridge::from_megatron(const fs::path &checkpoint,
 }
 
 /// What a conversion takes over from the bridge; the rest has its defaults.
-static ConvertOptions convertOptions(const BridgeOptions &options,
+static ConvertOptions convertOptions(const OpenOptions &open,
                                      Progress::Mode progress) {
   ConvertOptions convert;
-  convert.config = {options.strictConfig, options.accept};
-  convert.hfModel = options.hfModel;
-  convert.model = options.model;
-  convert.vocabulary = options.vocabulary;
-  convert.iteration = options.iteration;
-  convert.threads = options.threads;
+  convert.open = open;
   convert.progress = progress;
   return convert;
 }
@@ -128,7 +123,8 @@ AutoBridge::import_ckpt(const fs::path &megatronPath,
   return guarded([&]() -> Expected<ConvertReport> {
     if (impl->kind != CheckpointKind::HuggingFace)
       return wrongKind(impl->source, kImport);
-    ConvertOptions convert = convertOptions(impl->options, impl->progress());
+    ConvertOptions convert =
+        convertOptions(impl->openOptions(), impl->progress());
     MBC_ASSIGN(convert.megatron, MegatronTarget::of(options));
     convert.dtype = options.dtype;
     convert.overwrite = options.overwrite;
@@ -143,7 +139,8 @@ AutoBridge::export_ckpt(const fs::path &hfPath,
   return guarded([&]() -> Expected<ConvertReport> {
     if (impl->kind == CheckpointKind::HuggingFace)
       return wrongKind(impl->source, kMegatron);
-    ConvertOptions convert = convertOptions(impl->options, impl->progress());
+    ConvertOptions convert =
+        convertOptions(impl->openOptions(), impl->progress());
     convert.dtype = options.dtype;
     convert.maxShard = options.maxShard;
     convert.fp8Block = options.fp8Block;
@@ -161,7 +158,8 @@ AutoBridge::reshard(const fs::path &megatronPath,
   return guarded([&]() -> Expected<ConvertReport> {
     if (impl->kind == CheckpointKind::HuggingFace)
       return wrongKind(impl->source, kMegatron);
-    ConvertOptions convert = convertOptions(impl->options, impl->progress());
+    ConvertOptions convert =
+        convertOptions(impl->openOptions(), impl->progress());
     MBC_ASSIGN(convert.megatron, MegatronTarget::of(options));
     convert.overwrite = options.overwrite;
     return reshardCheckpoint(impl->library, impl->source, megatronPath,

@@ -8,22 +8,20 @@
 
 namespace mbc {
 
+/// What a conversion is asked for, whichever its direction.
 struct ConvertOptions {
-  ConfigOptions config;
+  /// How the source is read. Of an import only `config` and `threads`: a
+  /// Hugging Face folder says the rest itself.
+  OpenOptions open;
   MegatronTarget megatron;    ///< import, reshard: what is written
   std::optional<DType> dtype; ///< store in this type
   std::optional<uint64_t>
       maxShard; ///< export: bytes a file; none: as the source
   std::optional<int64_t>
       fp8Block; ///< export: store FP8 with new scales of blocks of this size
-  std::filesystem::path hfModel;     ///< export: config.json, files and shards
-  std::filesystem::path tokenizer;   ///< export: folder of the tokenizer
-  std::string model;                 ///< export: OpenOptions::model
-  std::optional<int64_t> vocabulary; ///< export: OpenOptions::vocabulary
-  std::optional<uint64_t> iteration; ///< export: OpenOptions::iteration
-  bool sha256 = false;               ///< import: SHA-256 of files too
+  std::filesystem::path tokenizer; ///< export: folder of the tokenizer
+  bool sha256 = false;             ///< import: SHA-256 of files too
   bool overwrite = false;
-  unsigned threads = 0; ///< 0: defaultThreads()
   Progress::Mode progress = Progress::Mode::Quiet;
 };
 

@@ -32,7 +32,7 @@ static Status writeSideFiles(const Checkpoint &checkpoint,
     MBC_TRY(writeWholeFile(target / "config.json", text));
     if (tokenizer.empty())
       tokenizer = checkpoint.folder() / "tokenizer";
-  } else if (!options.hfModel.empty()) {
+  } else if (!options.open.hfModel.empty()) {
     std::error_code code;
     for (const fs::directory_entry &entry :
          fs::directory_iterator(from, code)) {
@@ -114,23 +114,17 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
                                          const ConvertOptions &options) {
   auto start = std::chrono::steady_clock::now();
   std::vector<fs::path> sources = {megatron};
-  for (const fs::path &folder : {options.hfModel, options.tokenizer})
+  for (const fs::path &folder : {options.open.hfModel, options.tokenizer})
     if (!folder.empty())
       sources.push_back(folder);
   MBC_ASSIGN(StagedDirectory staged,
              StagedDirectory::create(target, options.overwrite, sources));
-  MBC_ASSIGN(fs::path iteration, iterationFolder(megatron, options.iteration));
+  MBC_ASSIGN(fs::path iteration,
+             iterationFolder(megatron, options.open.iteration));
   MBC_ASSIGN(MegatronFolder found, findMegatronFolder(iteration));
   FileStamps stamps(found.path, /*deep=*/true);
-  OpenOptions open;
-  open.config = options.config;
-  open.hfModel = options.hfModel;
-  open.threads = options.threads;
-  open.model = options.model;
-  open.vocabulary = options.vocabulary;
-  open.iteration = options.iteration;
   MBC_ASSIGN(std::unique_ptr<Checkpoint> checkpoint,
-             Checkpoint::open(library, megatron, open));
+             Checkpoint::open(library, megatron, options.open));
   const SourceRecord *record = checkpoint->record();
 
   MBC_ASSIGN(std::unique_ptr<ExportTensors> source,
@@ -140,9 +134,9 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
   HfWriteOptions write;
   if (options.maxShard)
     write.maxShardBytes = *options.maxShard;
-  else if (!options.hfModel.empty() && hasWeights(options.hfModel)) {
+  else if (!options.open.hfModel.empty() && hasWeights(options.open.hfModel)) {
     MBC_ASSIGN(std::unique_ptr<HfFolder> reference,
-               HfFolder::open(options.hfModel));
+               HfFolder::open(options.open.hfModel));
     write.layout = layoutOf(*reference);
     if (!reference->indexPath().empty())
       write.indexName = reference->indexPath().filename().string();
@@ -152,12 +146,12 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
     std::erase_if(shard.tensors, [&](const std::string &name) {
       return tensors->find(name) < 0; // scales, where values are written
     });
-  if (source->keepsTypes() && options.hfModel.empty() && !options.maxShard)
+  if (source->keepsTypes() && options.open.hfModel.empty() && !options.maxShard)
     write.rawIndex = record->rawIndex();
   else
     for (HfShardLayout &shard : write.layout)
       shard.rawHeader.clear();
-  if (options.hfModel.empty() && record && !record->indexName().empty())
+  if (options.open.hfModel.empty() && record && !record->indexName().empty())
     write.indexName = record->indexName();
 
   ConvertReport report;
@@ -174,13 +168,13 @@ Expected<ConvertReport> exportCheckpoint(const ModelLibrary &library,
   MBC_TRY(writeSideFiles(*checkpoint, *source, staged.path(), options));
   Progress progress("exporting", report.bytes, options.progress);
   std::vector<size_t> order = exportOrder(*tensors, record);
-  MBC_ASSIGN(
-      HfWriteResult written,
-      writeHfWeights(*tensors, order, write, staged.path(), progress,
-                     options.threads ? options.threads : defaultThreads()));
+  MBC_ASSIGN(HfWriteResult written,
+             writeHfWeights(*tensors, order, write, staged.path(), progress,
+                            options.open.threads ? options.open.threads
+                                                 : defaultThreads()));
   MBC_TRY(source->finish());
   // What was read is what was stored, or nothing is written.
-  MBC_ASSIGN(size_t without, checkpoint->verifyCrc(options.threads));
+  MBC_ASSIGN(size_t without, checkpoint->verifyCrc(options.open.threads));
   if (without)
     written.notes.push_back(fmt::format(
         "{} records state no checksum, and were not checked", without));

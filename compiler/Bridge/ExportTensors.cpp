@@ -52,7 +52,7 @@ ExportTensors::create(Checkpoint &checkpoint, const ConvertOptions &options,
     result->sets.push_back(result->owned.back().get());
   }
   if (options.dtype)
-    MBC_TRY(result->castTo(*options.dtype, options.threads));
+    MBC_TRY(result->castTo(*options.dtype, options.open.threads));
   if (options.fp8Block) {
     result->scaleFile = scratch / ".mbc-block-scales";
     MBC_TRY(result->quantize(options));
@@ -142,7 +142,7 @@ Status ExportTensors::quantize(const ConvertOptions &options) {
   MBC_ASSIGN(auto scales,
              writeScales(tensors(), scaled,
                          powers ? ScaleFormat::PowerOfTwo : ScaleFormat::F32,
-                         scaleFile, options.threads, progress));
+                         scaleFile, options.open.threads, progress));
   progress.finish();
   owned.push_back(std::move(scales));
   owned.push_back(std::make_unique<JoinedTensors>(tensors(), *owned.back()));

@@ -142,7 +142,7 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   MBC_ASSIGN(std::unique_ptr<HfFolder> folder, HfFolder::open(hfFolder));
   MBC_ASSIGN(
       std::unique_ptr<ProvedModel> proved,
-      ProvedModel::create(library, folder->configPath(), options.config));
+      ProvedModel::create(library, folder->configPath(), options.open.config));
   MBC_ASSIGN(plan::PlanT plan,
              proved->plan(folder.get(),
                           options.megatron.placement(proved->model(), "auto",
@@ -166,7 +166,8 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   typeNotes(plan, options.dtype, report.notes);
   bool cast = options.dtype.has_value();
   if (!scaled.empty())
-    MBC_TRY(fp8Notes(*values, scaled, cast, options.threads, report.notes));
+    MBC_TRY(
+        fp8Notes(*values, scaled, cast, options.open.threads, report.notes));
   for (std::string &note : configLeftOut(*proved))
     report.notes.push_back(std::move(note));
   for (const TensorInfo &info : mapped->tensors()) {
@@ -195,7 +196,8 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
     types = plannedTypes(*values, plan);
     // FP8 is a product in F32 before it is rounded to the type asked for.
     CastTensors products(*values, productTypes(*values, scaled));
-    MBC_ASSIGN(auto overflow, findOverflow(products, types, options.threads));
+    MBC_ASSIGN(auto overflow,
+               findOverflow(products, types, options.open.threads));
     MBC_TRY(refuseOverflow(overflow));
   }
   CastTensors typed(*values, types);
@@ -207,14 +209,15 @@ Expected<ConvertReport> importCheckpoint(const ModelLibrary &library,
   if (!options.megatron.onlySome()) {
     Progress digesting("digesting", 0, options.progress);
     MBC_ASSIGN(manifest, Manifest::make(*folder, exported, options.sha256,
-                                        options.threads, digesting));
+                                        options.open.threads, digesting));
     digesting.finish();
   }
   MBC_TRY(writeTokenizer(*folder, iteration / "tokenizer"));
   Progress progress("importing", report.bytes, options.progress);
   MBC_TRY(writeMegatron(*proved, plan, *mapped, options.megatron,
                         modelId(hfFolder), staged.path(), progress,
-                        options.threads ? options.threads : defaultThreads()));
+                        options.open.threads ? options.open.threads
+                                             : defaultThreads()));
   if (manifest)
     MBC_TRY(manifest->write(iteration));
   MBC_TRY(stamps.check());

@@ -53,23 +53,16 @@ Expected<ConvertReport> reshardCheckpoint(const ModelLibrary &library,
                                           const ConvertOptions &options) {
   auto start = std::chrono::steady_clock::now();
   std::vector<fs::path> sources = {source};
-  if (!options.hfModel.empty())
-    sources.push_back(options.hfModel);
+  if (!options.open.hfModel.empty())
+    sources.push_back(options.open.hfModel);
   MBC_ASSIGN(StagedDirectory staged,
              StagedDirectory::create(target, options.overwrite, sources));
   MBC_ASSIGN(fs::path iterationSource,
-             iterationFolder(source, options.iteration));
+             iterationFolder(source, options.open.iteration));
   MBC_ASSIGN(MegatronFolder found, findMegatronFolder(iterationSource));
   FileStamps stamps(found.path, /*deep=*/true);
-  OpenOptions open;
-  open.config = options.config;
-  open.hfModel = options.hfModel;
-  open.threads = options.threads;
-  open.model = options.model;
-  open.vocabulary = options.vocabulary;
-  open.iteration = options.iteration;
   MBC_ASSIGN(std::unique_ptr<Checkpoint> checkpoint,
-             Checkpoint::open(library, source, open));
+             Checkpoint::open(library, source, options.open));
   ProvedModel &proved = checkpoint->proved();
   const SourceRecord *record = checkpoint->record();
   const TensorSet &headers =
@@ -109,9 +102,10 @@ Expected<ConvertReport> reshardCheckpoint(const ModelLibrary &library,
                             ? std::string()
                             : modelId(checkpoint->configPath().parent_path()),
                         staged.path(), progress,
-                        options.threads ? options.threads : defaultThreads()));
+                        options.open.threads ? options.open.threads
+                                             : defaultThreads()));
   // What was read is what was stored, or nothing is written.
-  MBC_ASSIGN(size_t without, checkpoint->verifyCrc(options.threads));
+  MBC_ASSIGN(size_t without, checkpoint->verifyCrc(options.open.threads));
   if (without)
     report.notes.push_back(fmt::format(
         "{} records state no checksum, and were not checked", without));

@@ -1,6 +1,7 @@
 //===- Compile.cpp - mbc compile ------------------------------------------===//
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ProgramOptions.h"
+#include "compiler/Commands/ReferenceOptions.h"
 #include "runtime/commands/CostReport.h"
 #include "runtime/core/File.h"
 #include "runtime/core/Text.h"
@@ -17,7 +18,8 @@ namespace mbc {
 namespace {
 
 struct CompileCommandOptions {
-  std::string folder, config, hfModel, target, dtype, chunks, sequences, length;
+  std::string folder, config, target, dtype, chunks, sequences, length;
+  ReferenceOptions reference;
   bool report = false, overwrite = false;
 };
 
@@ -80,7 +82,7 @@ Expected<program::ProgramT> compile(const CompileCommandOptions &options,
   }
   OpenOptions open;
   open.config = common.config;
-  open.hfModel = options.hfModel;
+  MBC_TRY(options.reference.addTo(open));
   open.threads = common.threads;
   MBC_ASSIGN(auto checkpoint, Checkpoint::open(library, options.folder, open));
   return checkpoint->proved().compile(what);
@@ -151,10 +153,11 @@ void addCompile(CLI::App &root, CommandList &commands) {
               "largest number")
       .option("--length", options->length, "N",
               "Tokens that a sequence may have (default: what the model was "
-              "made for)")
-      .option("--hf-model", options->hfModel, "DIR",
-              "Take config.json from here, for a checkpoint without a record "
-              "of its source")
+              "made for)");
+  options->reference.declare(command,
+                             "Take config.json from here, not from the "
+                             "checkpoint's record or its configuration");
+  command
       .flag("--report", options->report,
             "Print FLOPs, bytes and weights of each kind of layer, the largest "
             "buffers, and the peak memory")
@@ -165,7 +168,7 @@ void addCompile(CLI::App &root, CommandList &commands) {
                 "512,128 --sequences 1,8 --report");
   command.run = [options, &common = command.common]() -> Expected<Outcome> {
     MBC_TRY(resolveInPlace(options->folder));
-    MBC_TRY(resolveInPlace(options->hfModel));
+    MBC_TRY(resolveInPlace(options->reference.hfModel));
     return runCompile(*options, common);
   };
 }

@@ -1,6 +1,7 @@
 //===- Logits.cpp - mbc logits --------------------------------------------===//
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ProgramOptions.h"
+#include "compiler/Commands/ReferenceOptions.h"
 #include "runtime/commands/ComputeLogits.h"
 #include "runtime/program/Program.h"
 
@@ -12,7 +13,8 @@ namespace mbc {
 namespace {
 
 struct LogitsOptions {
-  std::string folder, tokens, target, dtype, chunk, hfModel;
+  std::string folder, tokens, target, dtype, chunk;
+  ReferenceOptions reference;
 };
 
 Expected<Outcome> runLogits(const LogitsOptions &options,
@@ -29,7 +31,7 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
   MBC_TRY(common.load(library));
   OpenOptions open;
   open.config = common.config;
-  open.hfModel = options.hfModel;
+  MBC_TRY(options.reference.addTo(open));
   open.threads = common.threads;
   MBC_ASSIGN(std::unique_ptr<Checkpoint> checkpoint,
              Checkpoint::open(library, options.folder, open));
@@ -80,17 +82,17 @@ void addLogits(CLI::App &root, CommandList &commands) {
               "Compute with float32 (default), bfloat16 or float16 weights and "
               "activations; sums are float32")
       .option("--chunk", options->chunk, "N",
-              "Tokens that one step computes (default: 512)")
-      .option("--hf-model", options->hfModel, "DIR",
-              "Take config.json from here, for a checkpoint without a record "
-              "of its source")
-      .configOptions()
-      .examples("  mbc logits SmolLM2-135M-Instruct --tokens 1,2,3 -o out.npy\n"
-                "  mbc logits megatron --tokens tokens.npy -o out.npy --dtype "
-                "bfloat16");
+              "Tokens that one step computes (default: 512)");
+  options->reference.declare(command,
+                             "Take config.json from here, not from the "
+                             "checkpoint's record or its configuration");
+  command.configOptions().examples(
+      "  mbc logits SmolLM2-135M-Instruct --tokens 1,2,3 -o out.npy\n"
+      "  mbc logits megatron --tokens tokens.npy -o out.npy --dtype "
+      "bfloat16");
   command.run = [options, &common = command.common]() -> Expected<Outcome> {
     MBC_TRY(resolveInPlace(options->folder));
-    MBC_TRY(resolveInPlace(options->hfModel));
+    MBC_TRY(resolveInPlace(options->reference.hfModel));
     return runLogits(*options, common);
   };
 }

@@ -29,15 +29,4 @@ Expected<std::optional<uint64_t>> parseIteration(std::string_view text) {
   return number;
 }
 
-Status ReferenceOptions::addTo(BridgeOptions &options) const {
-  options.hfModel = hfModel;
-  options.model = model;
-  if (!vocabulary.empty()) {
-    MBC_ASSIGN(options.vocabulary,
-               parseCount("--vocab-size", vocabulary, 1, uint64_t(1) << 40));
-  }
-  MBC_ASSIGN(options.iteration, parseIteration(iteration));
-  return {};
-}
-
 } // namespace mbc

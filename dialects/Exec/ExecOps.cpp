@@ -5,27 +5,14 @@
 //===----------------------------------------------------------------------===//
 
 #include "dialects/Exec/ExecDialect.h"
+#include "dialects/Signature.h"
 
 using namespace mlir;
 using namespace mbc::exec;
 
-/// `(%x: memref<...>) { ... }`
-static ParseResult parseSignature(OpAsmParser &parser, Region &body) {
-  SmallVector<OpAsmParser::Argument> arguments;
-  return failure(
-      failed(parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren,
-                                      /*allowType=*/true)) ||
-      failed(parser.parseRegion(body, arguments)));
-}
-
-static void printSignature(OpAsmPrinter &printer, Operation *, Region &body) {
-  printer << '(';
-  llvm::interleaveComma(body.getArguments(), printer, [&](BlockArgument arg) {
-    printer.printRegionArgument(arg);
-  });
-  printer << ") ";
-  printer.printRegion(body, /*printEntryBlockArgs=*/false);
-}
+// Of the generated parsers.
+using mbc::parseSignature;
+using mbc::printSignature;
 
 #define GET_OP_CLASSES
 #include "dialects/Exec/ExecOps.cpp.inc"

@@ -7,6 +7,7 @@
 #include "dialects/NN/NNOps.h"
 #include "dialects/NN/AxisRules.h"
 #include "dialects/NN/Expr.h"
+#include "dialects/Signature.h"
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SmallSet.h"
@@ -15,27 +16,9 @@
 using namespace mlir;
 using namespace mbc::nn;
 
-//===----------------------------------------------------------------------===//
-// Assembly
-//===----------------------------------------------------------------------===//
-
-/// `(%x: !nn.tensor<...>) { ... }`
-static ParseResult parseSignature(OpAsmParser &parser, Region &body) {
-  SmallVector<OpAsmParser::Argument> arguments;
-  return failure(
-      failed(parser.parseArgumentList(arguments, OpAsmParser::Delimiter::Paren,
-                                      /*allowType=*/true)) ||
-      failed(parser.parseRegion(body, arguments)));
-}
-
-static void printSignature(OpAsmPrinter &printer, Operation *, Region &body) {
-  printer << '(';
-  llvm::interleaveComma(body.getArguments(), printer, [&](BlockArgument arg) {
-    printer.printRegionArgument(arg);
-  });
-  printer << ") ";
-  printer.printRegion(body, /*printEntryBlockArgs=*/false);
-}
+// Of the generated parsers.
+using mbc::parseSignature;
+using mbc::printSignature;
 
 #define GET_OP_CLASSES
 #include "dialects/NN/NNOps.cpp.inc"
