@@ -8,17 +8,29 @@
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/StringExtras.h"
 
+#include <bit>
 #include <fmt/format.h>
 
 using namespace mlir;
 
 namespace mbc {
 
+/// Of the logits that one call of `score` gives: with large vocabularies they
+/// would be most of a process's memory.
+constexpr uint64_t scoredBytes = 64u << 20;
+
 /// The functions that are asked for, as nn-instantiate takes them.
-static std::vector<std::string> entriesOf(const CompileOptions &options) {
+static std::vector<std::string> entriesOf(const CompileOptions &options,
+                                          uint64_t vocab) {
   std::vector<std::string> entries;
-  for (uint64_t rows : options.chunks)
-    entries.push_back(fmt::format("score[{0}]={0}", rows));
+  for (uint64_t rows : options.chunks) {
+    if (rows * vocab * sizeof(float) > scoredBytes)
+      rows = std::bit_floor(
+          std::max<uint64_t>(1, scoredBytes / (vocab * sizeof(float))));
+    std::string entry = fmt::format("score[{0}]={0}", rows);
+    if (!llvm::is_contained(entries, entry))
+      entries.push_back(entry);
+  }
   if (options.sequences.empty())
     return entries;
   uint64_t most = *llvm::max_element(options.sequences);
@@ -60,7 +72,9 @@ ProvedModel::compile(const CompileOptions &options) {
     PassManager passes(&context);
     passes.enableVerifier(false);
     nn::NNInstantiateOptions entries;
-    for (const std::string &entry : entriesOf(options))
+    auto vocab = model().getValuesAttr().getAs<IntegerAttr>("vocab");
+    for (const std::string &entry :
+         entriesOf(options, vocab ? vocab.getInt() : 1))
       entries.entries.push_back(entry);
     NNToExecOptions selection;
     selection.dtype = options.dtype == DType::BF16  ? "bf16"

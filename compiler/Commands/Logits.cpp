@@ -37,7 +37,7 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
              Checkpoint::open(library, options.folder, open));
   CompileOptions compile;
   compile.dtype = dtype.value_or(DType::F32);
-  compile.chunks = {std::min<uint64_t>(chunk, tokens.length)};
+  compile.chunks = {std::min<uint64_t>(chunk, tokens.ids.size())};
   compile.length = tokens.length;
   MBC_ASSIGN(program::ProgramT compiled, checkpoint->proved().compile(compile));
   // Through its bytes, as mbc-run would have it.

@@ -96,7 +96,9 @@ Expected<Outcome> computeLogits(const program::ProgramT &program,
 
   unsigned threads = options.threads ? options.threads : defaultThreads();
   MBC_ASSIGN(std::unique_ptr<host::Session> session,
-             host::Session::create(program, {threads, tokens.length}));
+             host::Session::create(
+                 program, {threads, host::scoreSlots(program, tokens.batch,
+                                                     tokens.length)}));
   Progress loading("loading", source->bytes(), options.progress());
   MBC_TRY(session->load(*source, loading));
   loading.finish();

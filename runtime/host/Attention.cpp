@@ -20,7 +20,8 @@ int64_t roundUp(int64_t value, int64_t to) {
 }
 
 struct Scratch {
-  std::vector<float> q, keys, values, scores, sums, maxima, totals;
+  std::vector<std::byte> q;
+  std::vector<float> scores, sums, maxima, totals;
 };
 
 const std::byte *at(const BoundView &view, int64_t a, int64_t b,
@@ -65,19 +66,23 @@ void attendTile(const AttentionCall &call, const Sequence &sequence,
                 const Kernels &kernel) {
   int64_t group = call.q->dims[2], d = call.q->dims[3], dv = call.v->dims[2];
   int64_t wide = roundUp(dv, kernel.lanes), m = rows * group;
-  s.q.resize(tileRows * group * d);
-  s.keys.resize(d * blockKeys);
-  s.values.assign(blockKeys * wide, 0.0f);
-  s.scores.resize(tileRows * group * blockKeys);
+  // Queries and keys of bfloat16 are multiplied as they are.
+  bool pairs = kernel.bf16Dot && call.q->elem == Elem::BF16 &&
+               call.keys.elem == Elem::BF16;
+  Elem elem = pairs ? Elem::BF16 : Elem::F32;
+  s.q.resize(m * d * sizeOf(elem));
+  s.scores.resize(m * blockKeys);
   s.sums.assign(m * wide, 0.0f);
   s.maxima.assign(m, -std::numeric_limits<float>::infinity());
   s.totals.assign(m, 0.0f);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t g = 0; g < group; ++g) {
-      float *to = s.q.data() + (r * group + g) * d;
-      kernel.toFloat(call.q->elem,
-                     at(*call.q, sequence.begin + first + r, head, g), to, d);
-      kernel.mulScalar(to, static_cast<float>(call.scale), to, d);
+      const std::byte *from = at(*call.q, sequence.begin + first + r, head, g);
+      std::byte *to = s.q.data() + (r * group + g) * d * sizeOf(elem);
+      if (pairs)
+        std::memcpy(to, from, d * sizeOf(elem));
+      else
+        kernel.toFloat(call.q->elem, from, reinterpret_cast<float *>(to), d);
     }
   int64_t total = sequence.cached + sequence.count;
   // Keys that the last row sees, and the first one's window.
@@ -92,17 +97,8 @@ void attendTile(const AttentionCall &call, const Sequence &sequence,
       return rows.data + ((sequence.slot + k0) * rows.width + head * size) *
                              sizeOf(rows.elem);
     };
-    kernel.pack(call.keys.elem, state(call.keys, d), call.keys.width,
-                static_cast<int>(count), static_cast<int>(d),
-                static_cast<int>(blockKeys), s.keys.data());
-    const std::byte *from = state(call.values, dv);
-    for (int64_t i = 0; i < count; ++i)
-      kernel.toFloat(call.values.elem,
-                     from + i * call.values.width * sizeOf(call.values.elem),
-                     s.values.data() + i * wide, dv);
-    kernel.block({static_cast<int>(m), static_cast<int>(blockKeys),
-                  static_cast<int>(d), s.q.data(), d, s.keys.data(), blockKeys,
-                  s.scores.data(), blockKeys, false});
+    kernel.dots({m, count, d, s.q.data(), d, elem, state(call.keys, d),
+                 call.keys.width, call.keys.elem, s.scores.data(), blockKeys});
     for (int64_t i = 0; i < m; ++i) {
       float *scores = s.scores.data() + i * blockKeys;
       int64_t position = sequence.cached + first + i / group;
@@ -118,6 +114,8 @@ void attendTile(const AttentionCall &call, const Sequence &sequence,
       }
       std::fill(scores, scores + begin, 0.0f);
       std::fill(scores + end, scores + count, 0.0f);
+      kernel.mulScalar(scores + begin, static_cast<float>(call.scale),
+                       scores + begin, end - begin);
       float highest =
           std::max(s.maxima[i], kernel.maxOf(scores + begin, end - begin));
       float correction = std::exp(s.maxima[i] - highest);
@@ -128,9 +126,9 @@ void attendTile(const AttentionCall &call, const Sequence &sequence,
         kernel.mulScalar(s.sums.data() + i * wide, correction,
                          s.sums.data() + i * wide, wide);
     }
-    kernel.block({static_cast<int>(m), static_cast<int>(wide),
-                  static_cast<int>(count), s.scores.data(), blockKeys,
-                  s.values.data(), wide, s.sums.data(), wide, true});
+    kernel.weigh({m, dv, count, s.scores.data(), blockKeys,
+                  state(call.values, dv), call.values.width, call.values.elem,
+                  s.sums.data(), wide});
   }
   for (int64_t i = 0; i < m; ++i) {
     float *sums = s.sums.data() + i * wide;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/host/ThreadPool.h"
+#include "runtime/host/Weights.h"
 #include "runtime/host/kernels/Kernels.h"
 
 #include <cstddef>
@@ -16,7 +17,7 @@ struct Product {
   const std::byte *x;
   int64_t ldx;
   Elem xElem;
-  const std::byte *w;
+  std::span<const RowRun> w; ///< the n rows
   int64_t ldw;
   Elem wElem;
   const std::byte *bias; ///< or null
@@ -29,10 +30,10 @@ struct Product {
 /// Scratch of products, kept between calls.
 struct ProductScratch {
   std::vector<float> x;
-  std::vector<std::vector<float>> panels, sums;
+  std::vector<std::vector<float>> sums; ///< of each worker
 };
 
-/// The same bits for any number of threads.
+/// The same bits for any number of threads, and for a row in any company.
 void multiply(const Product &product, ThreadPool &pool,
               ProductScratch &scratch);
 

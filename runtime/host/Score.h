@@ -10,12 +10,17 @@ namespace mbc::host {
 /// Kind of the functions that give the logits of every row.
 inline constexpr const char *scoreFunction = "score";
 
-/// Runs `batch` sequences of `length` tokens each, one after another in chunks
-/// of the functions' rows, and hands on the logits of [batch * length] rows in
+/// Runs `batch` sequences of `length` tokens each, in chunks of the functions'
+/// rows, or as many at once as fit such a chunk and the state; hands on the logits of [batch * length] rows in
 /// order: `sink(first row, logits of some rows)`.
 Status
 score(Session &session, const program::ProgramT &program,
       std::span<const int32_t> tokens, int64_t batch, int64_t length,
       const std::function<Status(int64_t row, std::span<const float>)> &sink);
+
+/// Tokens of state with which `score` packs as many sequences as its functions
+/// take.
+int64_t scoreSlots(const program::ProgramT &program, int64_t batch,
+                   int64_t length);
 
 } // namespace mbc::host

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstring>
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 namespace mbc::host {
 
@@ -22,64 +21,30 @@ Elem elemOf(plan::DType dtype) {
 
 } // namespace
 
-//===----------------------------------------------------------------------===//
-// Memory
-//===----------------------------------------------------------------------===//
-
-Session::Memory::Memory(Memory &&other) noexcept
-    : data(std::exchange(other.data, nullptr)),
-      bytes(std::exchange(other.bytes, 0)) {}
-Session::Memory &Session::Memory::operator=(Memory &&other) noexcept {
-  std::swap(data, other.data);
-  std::swap(bytes, other.bytes);
-  return *this;
-}
-Session::Memory::~Memory() {
-  if (data)
-    munmap(data, bytes);
-}
-
-Expected<Session::Memory> Session::Memory::allocate(uint64_t bytes,
-                                                    const char *what) {
-  Memory memory;
-  if (bytes == 0)
-    return memory;
-  void *data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED)
-    return systemError(fmt::format("cannot reserve {:.1f} GiB for {}",
-                                   double(bytes) / (1 << 30), what));
-  // Fewer misses of the address cache; without effect where it is not offered.
-  madvise(data, bytes, MADV_HUGEPAGE);
-  memory.data = static_cast<std::byte *>(data);
-  memory.bytes = bytes;
-  return memory;
-}
-
 Session::Session(const program::ProgramT &program,
-                 const SessionOptions &options)
-    : program(program), options(options), pool(std::max(1u, options.threads)) {}
+                 const SessionOptions &options, Weights weights)
+    : program(program), options(options), pool(std::max(1u, options.threads)),
+      weights(std::move(weights)) {}
 Session::~Session() = default;
 
 Expected<std::unique_ptr<Session>>
 Session::create(const program::ProgramT &program,
                 const SessionOptions &options) {
-  std::unique_ptr<Session> session(new Session(program, options));
+  MBC_ASSIGN(Weights weights, Weights::create(program));
+  std::unique_ptr<Session> session(
+      new Session(program, options, std::move(weights)));
   session->layout = layoutMemory(program, options.slots);
   const MemoryLayout &layout = session->layout;
-  MBC_ASSIGN(session->weights, Memory::allocate(layout.weights, "weights"));
   MBC_ASSIGN(session->states, Memory::allocate(layout.states, "the state"));
   MBC_ASSIGN(session->arena, Memory::allocate(layout.arena, "scratch"));
+  session->states.useLargePages(0, layout.states);
+  session->arena.useLargePages(0, layout.arena);
   session->ropeLengths.assign(program.ropes.size(), 0);
   return session;
 }
 
 Status Session::load(const WeightSource &source, Progress &progress) {
-  return source.load(
-      [&](size_t weight, size_t instance) {
-        return weightAt(weight, instance);
-      },
-      std::max(1u, options.threads), progress);
+  return weights.load(source, std::max(1u, options.threads), progress);
 }
 
 //===----------------------------------------------------------------------===//
@@ -167,7 +132,16 @@ Status Session::bindInputs(Frame &frame) {
   return {};
 }
 
+void Session::bindWeight(Frame &frame, size_t view, size_t instance) {
+  const program::ViewT &of = *frame.function->views[view];
+  frame.rowsOf[view] = weights.rows(of.index, instance);
+  // Weights are not written to.
+  frame.views[view].data =
+      const_cast<std::byte *>(frame.rowsOf[view].front().data) + of.offset;
+}
+
 Status Session::bindViews(Frame &frame) {
+  frame.rowsOf.resize(frame.function->views.size());
   for (const auto &view : frame.function->views) {
     BoundView &bound = frame.views.emplace_back();
     bound.elem = elemOf(view->dtype);
@@ -179,7 +153,7 @@ Status Session::bindViews(Frame &frame) {
       bound.data = arena.data + view->offset;
       break;
     case program::Space::Weight:
-      bound.data = weightAt(view->index, 0) + view->offset;
+      bindWeight(frame, frame.views.size() - 1, 0);
       break;
     case program::Space::Input:
       bound.data =
@@ -208,8 +182,7 @@ Status Session::bindLayer(Frame &frame, uint32_t layer) {
     auto found =
         std::lower_bound(weight.layers.begin(), weight.layers.end(), layer);
     if (found != weight.layers.end() && *found == layer)
-      frame.views[i].data =
-          weightAt(view.index, found - weight.layers.begin()) + view.offset;
+      bindWeight(frame, i, found - weight.layers.begin());
   }
   return {};
 }
@@ -271,6 +244,9 @@ void Session::computeAngles(const Frame &frame,
     for (int64_t row = 0; row < rows; ++row)
       length = std::max<int64_t>(length, numbers[row * stride] + 1);
     int64_t &longest = ropeLengths[angles.rope];
+    if (std::ranges::all_of(frame.call->sequences,
+                            [](const Sequence &of) { return of.cached == 0; }))
+      longest = 0;
     if (length > std::max<int64_t>(longest, rope.original))
       longest = length;
     if (length < rope.original)
@@ -308,7 +284,10 @@ Status Session::runCommand(Frame &frame, const program::OpUnion &op,
     product.x = x.data;
     product.ldx = x.strides[0];
     product.xElem = x.elem;
-    product.w = w.data;
+    // Apart where a checkpoint's tensors hold the parts of a weight.
+    RowRun whole{0, product.n, w.data};
+    std::span<const RowRun> runs = frame.rowsOf[gemm->weight];
+    product.w = runs.size() > 1 ? runs : std::span(&whole, 1);
     product.ldw = w.strides[0];
     product.wElem = w.elem;
     if (gemm->bias >= 0) {
@@ -403,7 +382,7 @@ Status Session::runBody(Frame &frame, const program::BodyT &body,
 }
 
 Status Session::run(const program::FunctionT &function, const Call &call) {
-  Frame frame{&function, &call, {}, {}, 0, 0};
+  Frame frame{&function, &call, {}, {}, {}, 0, 0};
   MBC_TRY(bindInputs(frame));
   MBC_TRY(bindViews(frame));
   return runBody(frame, *function.body, 0);

@@ -5,9 +5,8 @@
 #include "runtime/core/Error.h"
 #include "runtime/host/Attention.h"
 #include "runtime/host/Gemm.h"
-#include "runtime/program/MemoryLayout.h"
+#include "runtime/host/Weights.h"
 #include "runtime/program/Program.h"
-#include "runtime/program/WeightSource.h"
 
 #include <map>
 #include <memory>
@@ -56,38 +55,27 @@ public:
   /// Where an instance of a weight lies, `bytesOf` it long, for who fills it
   /// without a checkpoint.
   std::byte *weight(size_t weight, size_t instance) {
-    return weightAt(weight, instance);
+    return weights.at(weight, instance);
   }
 
 private:
-  Session(const program::ProgramT &program, const SessionOptions &options);
-
-  /// An anonymous mapping; pages come with their first use.
-  struct Memory {
-    std::byte *data = nullptr;
-    size_t bytes = 0;
-    Memory() = default;
-    Memory(Memory &&other) noexcept;
-    Memory &operator=(Memory &&other) noexcept;
-    ~Memory();
-    static Expected<Memory> allocate(uint64_t bytes, const char *what);
-  };
+  Session(const program::ProgramT &program, const SessionOptions &options,
+          Weights weights);
 
   /// The function at hand.
   struct Frame {
     const program::FunctionT *function;
     const Call *call;
     std::vector<BoundView> views;
+    /// Of views of weights: the rows that they look at.
+    std::vector<std::span<const RowRun>> rowsOf;
     std::vector<std::vector<int32_t>> ports; ///< inputs, as the function's
     int64_t rows, outputs;
   };
 
-  std::byte *weightAt(size_t weight, size_t instance) {
-    return weights.data + layout.weightOffsets[weight] +
-           instance * layout.instanceBytes[weight];
-  }
   Status bindInputs(Frame &frame);
   Status bindViews(Frame &frame);
+  void bindWeight(Frame &frame, size_t view, size_t instance);
   Status bindLayer(Frame &frame, uint32_t layer);
   Status runBody(Frame &frame, const program::BodyT &body, uint32_t layer);
   Status runCommand(Frame &frame, const program::OpUnion &op, uint32_t layer);
@@ -99,7 +87,8 @@ private:
   SessionOptions options;
   ThreadPool pool;
   MemoryLayout layout;
-  Memory weights, states, arena;
+  Weights weights;
+  Memory states, arena;
   /// Of a dynamic rope: the longest length since the last short one.
   std::vector<int64_t> ropeLengths;
   ProductScratch scratch;

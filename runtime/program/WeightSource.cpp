@@ -223,6 +223,44 @@ uint64_t WeightSource::bytes() const {
   return total;
 }
 
+std::vector<StoredRows> WeightSource::stored(size_t weight,
+                                             size_t instance) const {
+  const program::WeightT &of = *program.weights[weight];
+  auto dtype = static_cast<DType>(of.dtype);
+  int64_t cols = of.cols;
+  std::vector<StoredRows> rows;
+  std::vector<Extent> extents;
+  auto key = [](const Piece &piece) {
+    return std::pair(piece.weight, piece.instance);
+  };
+  auto piece = std::ranges::lower_bound(
+      pieces, std::pair(uint32_t(weight), uint32_t(instance)), {}, key);
+  for (; piece != pieces.end() && piece->weight == weight &&
+         piece->instance == instance;
+       ++piece)
+    set->locate(piece->tensor, piece->begin, piece->count,
+                static_cast<int64_t>(piece->offset), extents);
+  std::ranges::sort(extents, {}, &Extent::dest);
+  int64_t next = 0;
+  for (const Extent &extent : extents) {
+    if (extent.dtype != dtype || extent.scale >= 0 || extent.dest != next ||
+        extent.dest % cols != 0 || extent.count % cols != 0 ||
+        extent.offset % bytesOf(dtype, 1) != 0)
+      return {};
+    next += extent.count;
+    if (!rows.empty() && rows.back().file == extent.file &&
+        rows.back().offset + bytesOf(dtype, rows.back().count * cols) ==
+            extent.offset)
+      rows.back().count += extent.count / cols;
+    else
+      rows.push_back({extent.file, extent.offset, extent.dest / cols,
+                      extent.count / cols});
+  }
+  if (next != static_cast<int64_t>(elementsOf(of)))
+    return {};
+  return rows;
+}
+
 Status
 WeightSource::load(const std::function<std::byte *(size_t, size_t)> &place,
                    unsigned threads, Progress &progress) const {
@@ -232,8 +270,10 @@ WeightSource::load(const std::function<std::byte *(size_t, size_t)> &place,
   };
   std::vector<Task> tasks;
   for (const Piece &piece : pieces)
-    for (int64_t at = 0; at < piece.count; at += blockElements)
-      tasks.push_back({&piece, at, std::min(blockElements, piece.count - at)});
+    if (place(piece.weight, piece.instance))
+      for (int64_t at = 0; at < piece.count; at += blockElements)
+        tasks.push_back(
+            {&piece, at, std::min(blockElements, piece.count - at)});
   std::vector<std::unique_ptr<ExtentReader>> readers(threads);
   return parallelFor(
       threads, tasks.size(), [&](size_t index, unsigned worker) -> Status {

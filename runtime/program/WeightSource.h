@@ -12,6 +12,13 @@
 
 namespace mbc {
 
+/// Whole rows of a weight as a file holds them.
+struct StoredRows {
+  uint32_t file; ///< index for `WeightSource::path`
+  uint64_t offset;
+  int64_t first, count;
+};
+
 /// Where the logical parameters of a program lie in a checkpoint of either
 /// format: one interval of one tensor each, as Megatron's order is the declared
 /// one.
@@ -24,9 +31,14 @@ public:
   create(const program::ProgramT &program, PlanSide format,
          const TensorSet &set, const std::string &name);
 
+  /// The rows of an instance (a layer that has it) in order, where files hold
+  /// all of it in the program's type; else none.
+  std::vector<StoredRows> stored(size_t weight, size_t instance) const;
+  const std::string &path(uint32_t file) const { return set->files()[file]; }
+
   /// Reads every weight once, in blocks, on `threads` workers, converted to the
-  /// program's type. `place(weight, instance)` gives the memory of an instance
-  /// (a layer that has it), row-major.
+  /// program's type. `place(weight, instance)` gives the memory of an instance,
+  /// row-major; null: it is not read.
   Status
   load(const std::function<std::byte *(size_t weight, size_t instance)> &place,
        unsigned threads, Progress &progress) const;

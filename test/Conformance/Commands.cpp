@@ -147,7 +147,7 @@ Case anglesCase(const char *name, const std::vector<float> &invFreq,
   for (size_t c = 0; c < calls.size(); ++c) {
     const std::vector<int32_t> &at = calls[c];
     auto count = static_cast<int64_t>(at.size() / axes);
-    test.calls.push_back({count, {{0, count, 0, 0}}, {{"positions", at}}});
+    test.calls.push_back({count, {{0, count, 0, at[0]}}, {{"positions", at}}});
     for (int64_t row = 0; row < count; ++row)
       for (bool sines : {false, true})
         for (uint32_t i = 0; i < pairs; ++i) {
@@ -248,14 +248,14 @@ std::vector<Case> commandCases() {
   cases.push_back(anglesCase("scaled", table, {}, 1.25f, {{3, 2, 1}}, {0}, 0));
   cases.push_back(
       anglesCase("axes", table, {0, 1, 0}, 1, {{5, 7, 0, 100, 9, 9}}, {0}, 0));
-  // Grown for a longer call, kept for the next token, and the original again
-  // once a call is short.
+  // Grown for a longer call, kept for the next token, grown anew for another
+  // sequence, and the original again once a call is short.
   std::vector<float> dynamic;
   for (int i = 0; i < 4; ++i)
     dynamic.push_back(static_cast<float>(std::pow(10000.0, -i / 4.0)));
   cases.push_back(anglesCase("dynamic", dynamic, {}, 1,
-                             {{0, 7}, {0, 15}, {10}, {0, 3}}, {8, 16, 16, 4},
-                             8));
+                             {{0, 7}, {0, 15}, {10}, {0, 11}, {0, 3}},
+                             {8, 16, 16, 12, 4}, 8));
   return cases;
 }
 

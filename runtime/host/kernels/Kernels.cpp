@@ -1,55 +1,24 @@
-//===- Kernels.cpp - Compiled once for each instruction set ---------------===//
+//===- Kernels.cpp - Rows of floats, and the table of a set ---------------===//
 //
-// MBC_ISA names the set, MBC_LANES its vector of floats. Reductions have a
-// fixed shape (four accumulators of vectors, halved), so that results do not
-// depend on threads or on where a row starts.
+// Compiled once for each instruction set (Vec.h). Reductions have a fixed shape
+// (four accumulators of vectors, halved), so that results do not depend on
+// threads or on where a row starts.
 //
 //===----------------------------------------------------------------------===//
 
-#include "runtime/host/kernels/Kernels.h"
-
-#include <string.h>
-
-#if defined(__AVX512BF16__)
-#include <immintrin.h>
-#endif
+#include "runtime/host/kernels/Vec.h"
 
 namespace mbc::host::MBC_ISA {
 
+// Products.cpp
+void dots(const Dots &dots);
+void weigh(const Weigh &weigh);
+
 namespace {
-
-constexpr int lanes = MBC_LANES;
-typedef float Vec __attribute__((vector_size(lanes * 4), aligned(4)));
-typedef int32_t IntVec __attribute__((vector_size(lanes * 4), aligned(4)));
-typedef uint16_t HalfVec __attribute__((vector_size(lanes * 2), aligned(2)));
-typedef _Float16 F16Vec __attribute__((vector_size(lanes * 2), aligned(2)));
-
-inline Vec load(const float *p) { return *reinterpret_cast<const Vec *>(p); }
-inline void store(float *p, Vec v) { *reinterpret_cast<Vec *>(p) = v; }
-inline Vec splat(float x) { return Vec{} + x; }
-
-inline float bitsToFloat(uint32_t bits) {
-  float f;
-  memcpy(&f, &bits, 4);
-  return f;
-}
-inline uint32_t floatToBits(float f) {
-  uint32_t bits;
-  memcpy(&bits, &f, 4);
-  return bits;
-}
 
 //===----------------------------------------------------------------------===//
 // Conversions
 //===----------------------------------------------------------------------===//
-
-inline Vec loadBF16(const uint16_t *p) {
-  HalfVec h = *reinterpret_cast<const HalfVec *>(p);
-  return reinterpret_cast<Vec>(__builtin_convertvector(h, IntVec) << 16);
-}
-inline Vec loadF16(const void *p) {
-  return __builtin_convertvector(*static_cast<const F16Vec *>(p), Vec);
-}
 
 void toFloat(Elem elem, const void *from, float *to, int64_t count) {
   int64_t i = 0;
@@ -83,272 +52,27 @@ void fromFloat(Elem elem, const float *from, void *to, int64_t count) {
     memcpy(to, from, count * 4);
   } else if (elem == Elem::BF16) {
     auto *p = static_cast<uint16_t *>(to);
-    for (int64_t i = 0; i < count; ++i)
+    int64_t i = 0;
+    for (; i + lanes <= count; i += lanes) {
+      // As roundBF16.
+      auto bits = reinterpret_cast<IntVec>(load(from + i));
+      IntVec rounded = bits + 0x7fff + ((bits >> 16) & 1);
+      IntVec nan = (bits & 0x7fffffff) > 0x7f800000;
+      rounded = (nan & (bits | 0x400000)) | (~nan & rounded);
+      *reinterpret_cast<HalfVec *>(p + i) =
+          __builtin_convertvector(rounded >> 16, HalfVec);
+    }
+    for (; i < count; ++i)
       p[i] = roundBF16(from[i]);
   } else {
     auto *p = static_cast<_Float16 *>(to);
-    for (int64_t i = 0; i < count; ++i)
+    int64_t i = 0;
+    for (; i + lanes <= count; i += lanes)
+      *reinterpret_cast<F16Vec *>(p + i) =
+          __builtin_convertvector(load(from + i), F16Vec);
+    for (; i < count; ++i)
       p[i] = static_cast<_Float16>(from[i]);
   }
-}
-
-//===----------------------------------------------------------------------===//
-// Products
-//===----------------------------------------------------------------------===//
-
-// Rows of one register tile: two vectors each, beside one for A and two for B.
-constexpr int tileRows = lanes == 16 ? 12 : (lanes == 8 ? 6 : 4);
-
-template <int M, int V> inline void tile(const Block &b, int m0, int n0) {
-  Vec acc[M][V];
-  for (int i = 0; i < M; ++i)
-    for (int v = 0; v < V; ++v)
-      acc[i][v] =
-          b.accumulate ? load(b.c + (m0 + i) * b.ldc + n0 + v * lanes) : Vec{};
-  const float *a = b.a + m0 * b.lda;
-  const float *p = b.b + n0;
-  for (int k = 0; k < b.k; ++k, p += b.ldb) {
-    Vec w[V];
-    for (int v = 0; v < V; ++v)
-      w[v] = load(p + v * lanes);
-    for (int i = 0; i < M; ++i) {
-      Vec x = splat(a[i * b.lda + k]);
-      for (int v = 0; v < V; ++v)
-        acc[i][v] += x * w[v];
-    }
-  }
-  for (int i = 0; i < M; ++i)
-    for (int v = 0; v < V; ++v)
-      store(b.c + (m0 + i) * b.ldc + n0 + v * lanes, acc[i][v]);
-}
-
-template <int V> inline void columns(const Block &b, int n0) {
-  int m = 0;
-  for (; m + tileRows <= b.m; m += tileRows)
-    tile<tileRows, V>(b, m, n0);
-  for (; m + 4 <= b.m; m += 4)
-    tile<4, V>(b, m, n0);
-  for (; m < b.m; ++m)
-    tile<1, V>(b, m, n0);
-}
-
-void block(const Block &b) {
-  int n = 0;
-  for (; n + 2 * lanes <= b.n; n += 2 * lanes)
-    columns<2>(b, n);
-  for (; n + lanes <= b.n; n += lanes)
-    columns<1>(b, n);
-}
-
-void pack(Elem elem, const void *from, int64_t ld, int n, int k, int width,
-          float *to) {
-  float row[256];
-  for (int j = 0; j < n; ++j) {
-    for (int k0 = 0; k0 < k; k0 += 256) {
-      int count = k - k0 < 256 ? k - k0 : 256;
-      toFloat(elem,
-              static_cast<const char *>(from) + (j * ld + k0) * sizeOf(elem),
-              row, count);
-      float *out = to + int64_t(k0) * width + j;
-      for (int i = 0; i < count; ++i)
-        out[int64_t(i) * width] = row[i];
-    }
-  }
-  for (int j = n; j < width; ++j)
-    for (int i = 0; i < k; ++i)
-      to[int64_t(i) * width + j] = 0;
-}
-
-void packPairs(const uint16_t *from, int64_t ld, int n, int k, int width,
-               uint32_t *to) {
-  for (int j = 0; j < n; ++j)
-    for (int i = 0; i < k / 2; ++i)
-      memcpy(to + int64_t(i) * width + j, from + j * ld + 2 * i, 4);
-  for (int j = n; j < width; ++j)
-    for (int i = 0; i < k / 2; ++i)
-      to[int64_t(i) * width + j] = 0;
-}
-
-#if defined(__AVX512BF16__)
-template <int M, int V>
-inline void tilePairs(int k, const uint16_t *a, int64_t lda, const uint32_t *b,
-                      int ldb, float *c, int64_t ldc, bool accumulate) {
-  __m512 acc[M][V];
-  for (int i = 0; i < M; ++i)
-    for (int v = 0; v < V; ++v)
-      acc[i][v] = accumulate ? _mm512_loadu_ps(c + i * ldc + v * 16)
-                             : _mm512_setzero_ps();
-  for (int p = 0; p < k / 2; ++p, b += ldb) {
-    __m512bh w[V];
-    for (int v = 0; v < V; ++v)
-      w[v] = (__m512bh)_mm512_loadu_si512(b + v * 16);
-    for (int i = 0; i < M; ++i) {
-      int pair;
-      memcpy(&pair, a + i * lda + 2 * p, 4);
-      __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
-      for (int v = 0; v < V; ++v)
-        acc[i][v] = _mm512_dpbf16_ps(acc[i][v], x, w[v]);
-    }
-  }
-  for (int i = 0; i < M; ++i)
-    for (int v = 0; v < V; ++v)
-      _mm512_storeu_ps(c + i * ldc + v * 16, acc[i][v]);
-}
-
-void blockPairs(int m, int n, int k, const uint16_t *a, int64_t lda,
-                const uint32_t *b, float *c, int64_t ldc, bool accumulate) {
-  for (int n0 = 0; n0 < n; n0 += 32) {
-    int m0 = 0;
-    for (; m0 + 12 <= m; m0 += 12)
-      tilePairs<12, 2>(k, a + m0 * lda, lda, b + n0, n, c + m0 * ldc + n0, ldc,
-                       accumulate);
-    for (; m0 + 4 <= m; m0 += 4)
-      tilePairs<4, 2>(k, a + m0 * lda, lda, b + n0, n, c + m0 * ldc + n0, ldc,
-                      accumulate);
-    for (; m0 < m; ++m0)
-      tilePairs<1, 2>(k, a + m0 * lda, lda, b + n0, n, c + m0 * ldc + n0, ldc,
-                      accumulate);
-  }
-}
-#else
-void blockPairs(int, int, int, const uint16_t *, int64_t, const uint32_t *,
-                float *, int64_t, bool) {}
-#endif
-
-inline float sumOf(Vec v) {
-  float parts[lanes];
-  store(parts, v);
-  for (int half = lanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i)
-      parts[i] += parts[i + half];
-  return parts[0];
-}
-
-template <Elem E> inline Vec loadAs(const void *p, int64_t i) {
-  if constexpr (E == Elem::F32)
-    return load(static_cast<const float *>(p) + i);
-  else if constexpr (E == Elem::BF16)
-    return loadBF16(static_cast<const uint16_t *>(p) + i);
-  else
-    return loadF16(static_cast<const _Float16 *>(p) + i);
-}
-template <Elem E> inline float one(const void *p, int64_t i) {
-  float f;
-  toFloat(E, static_cast<const char *>(p) + i * sizeOf(E), &f, 1);
-  return f;
-}
-
-/// M rows of x with two rows of w at a time.
-template <Elem E, int M, int N>
-inline void dotTile(int64_t k, const float *x, int64_t ldx, const void *w,
-                    int64_t ldw, float *out, int64_t ldo) {
-  Vec acc[M][N][2] = {};
-  const void *rows[N];
-  for (int j = 0; j < N; ++j)
-    rows[j] = static_cast<const char *>(w) + j * ldw * sizeOf(E);
-  int64_t i = 0;
-  for (; i + 2 * lanes <= k; i += 2 * lanes)
-    for (int u = 0; u < 2; ++u)
-      for (int j = 0; j < N; ++j) {
-        Vec v = loadAs<E>(rows[j], i + u * lanes);
-        for (int m = 0; m < M; ++m)
-          acc[m][j][u] += load(x + m * ldx + i + u * lanes) * v;
-      }
-  for (int m = 0; m < M; ++m)
-    for (int j = 0; j < N; ++j) {
-      float sum = sumOf(acc[m][j][0] + acc[m][j][1]);
-      for (int64_t t = i; t < k; ++t)
-        sum += x[m * ldx + t] * one<E>(rows[j], t);
-      out[m * ldo + j] = sum;
-    }
-}
-
-template <Elem E, int M>
-inline void dotRows(int n, int64_t k, const float *x, int64_t ldx,
-                    const void *w, int64_t ldw, float *out, int64_t ldo) {
-  int j = 0;
-  auto row = [&](int r) {
-    return static_cast<const char *>(w) + r * ldw * sizeOf(E);
-  };
-  for (; j + 4 <= n; j += 4)
-    dotTile<E, M, 4>(k, x, ldx, row(j), ldw, out + j, ldo);
-  for (; j < n; ++j)
-    dotTile<E, M, 1>(k, x, ldx, row(j), ldw, out + j, ldo);
-}
-
-template <Elem E>
-inline void dotsAs(int m, int n, int64_t k, const float *x, int64_t ldx,
-                   const void *w, int64_t ldw, float *out, int64_t ldo) {
-  if (m >= 4)
-    dotRows<E, 4>(n, k, x, ldx, w, ldw, out, ldo);
-  else if (m == 3)
-    dotRows<E, 3>(n, k, x, ldx, w, ldw, out, ldo);
-  else if (m == 2)
-    dotRows<E, 2>(n, k, x, ldx, w, ldw, out, ldo);
-  else
-    dotRows<E, 1>(n, k, x, ldx, w, ldw, out, ldo);
-}
-
-#if defined(__AVX512BF16__)
-template <int M, int N>
-inline void dotPairs(int64_t k, const uint16_t *x, int64_t ldx,
-                     const uint16_t *w, int64_t ldw, float *out, int64_t ldo) {
-  __m512 acc[M][N];
-  for (int m = 0; m < M; ++m)
-    for (int j = 0; j < N; ++j)
-      acc[m][j] = _mm512_setzero_ps();
-  for (int64_t i = 0; i < k; i += 32) {
-    __mmask32 mask = k - i >= 32 ? ~0u : (1u << (k - i)) - 1;
-    __m512bh v[N];
-    for (int j = 0; j < N; ++j)
-      v[j] = (__m512bh)_mm512_maskz_loadu_epi16(mask, w + j * ldw + i);
-    for (int m = 0; m < M; ++m) {
-      __m512bh xs = (__m512bh)_mm512_maskz_loadu_epi16(mask, x + m * ldx + i);
-      for (int j = 0; j < N; ++j)
-        acc[m][j] = _mm512_dpbf16_ps(acc[m][j], xs, v[j]);
-    }
-  }
-  for (int m = 0; m < M; ++m)
-    for (int j = 0; j < N; ++j)
-      out[m * ldo + j] = sumOf((Vec)acc[m][j]);
-}
-
-template <int M>
-inline void dotPairRows(int n, int64_t k, const uint16_t *x, int64_t ldx,
-                        const uint16_t *w, int64_t ldw, float *out,
-                        int64_t ldo) {
-  int j = 0;
-  for (; j + 4 <= n; j += 4)
-    dotPairs<M, 4>(k, x, ldx, w + j * ldw, ldw, out + j, ldo);
-  for (; j < n; ++j)
-    dotPairs<M, 1>(k, x, ldx, w + j * ldw, ldw, out + j, ldo);
-}
-#endif
-
-void dots(Elem elem, int m, int n, int64_t k, const void *x, int64_t ldx,
-          Elem xElem, const void *w, int64_t ldw, float *out, int64_t ldo) {
-#if defined(__AVX512BF16__)
-  if (elem == Elem::BF16 && xElem == Elem::BF16) {
-    auto *xs = static_cast<const uint16_t *>(x);
-    auto *ws = static_cast<const uint16_t *>(w);
-    if (m >= 4)
-      dotPairRows<4>(n, k, xs, ldx, ws, ldw, out, ldo);
-    else if (m == 3)
-      dotPairRows<3>(n, k, xs, ldx, ws, ldw, out, ldo);
-    else if (m == 2)
-      dotPairRows<2>(n, k, xs, ldx, ws, ldw, out, ldo);
-    else
-      dotPairRows<1>(n, k, xs, ldx, ws, ldw, out, ldo);
-    return;
-  }
-#endif
-  auto *xs = static_cast<const float *>(x);
-  if (elem == Elem::F32)
-    dotsAs<Elem::F32>(m, n, k, xs, ldx, w, ldw, out, ldo);
-  else if (elem == Elem::BF16)
-    dotsAs<Elem::BF16>(m, n, k, xs, ldx, w, ldw, out, ldo);
-  else
-    dotsAs<Elem::F16>(m, n, k, xs, ldx, w, ldw, out, ldo);
 }
 
 //===----------------------------------------------------------------------===//
@@ -519,7 +243,17 @@ float expSum(float *p, float max, int64_t n) {
 
 float maxOf(const float *p, int64_t n) {
   float best = p[0];
-  for (int64_t i = 1; i < n; ++i)
+  int64_t i = 0;
+  if (n >= lanes) {
+    Vec high = load(p);
+    for (; i + lanes <= n; i += lanes) {
+      Vec v = load(p + i);
+      high = v > high ? v : high;
+    }
+    for (int j = 0; j < lanes; ++j)
+      best = high[j] > best ? high[j] : best;
+  }
+  for (; i < n; ++i)
     best = p[i] > best ? p[i] : best;
   return best;
 }
@@ -539,11 +273,8 @@ extern const Kernels table = {
 #endif
     toFloat,
     fromFloat,
-    block,
-    pack,
-    packPairs,
-    blockPairs,
     dots,
+    weigh,
     add,
     sub,
     mul,

@@ -1,9 +1,9 @@
 //===- Kernels.h - Inner loops, once for each instruction set ---*- C++ -*-===//
 //
-// Kernels.cpp is compiled for the baseline, x86-64-v3 and x86-64-v4; the best
-// that the machine runs is chosen once. These files use no templates of the
-// standard library: an inline function compiled for a newer machine must not
-// be the one that the linker keeps for all.
+// Kernels.cpp and Products.cpp are compiled for the baseline, x86-64-v3 and
+// x86-64-v4; the best that the machine runs is chosen once. These files use no
+// templates of the standard library: an inline function compiled for a newer
+// machine must not be the one that the linker keeps for all.
 //
 //===----------------------------------------------------------------------===//
 #pragma once
@@ -17,17 +17,33 @@ enum class Elem : uint8_t { F32, BF16, F16 };
 
 inline unsigned sizeOf(Elem elem) { return elem == Elem::F32 ? 4 : 2; }
 
-/// C[m x n] (+)= A[m x k] * B[k x n], all float32, rows `ld*` floats apart.
-/// n is a multiple of `Kernels::lanes`.
-struct Block {
-  int m, n, k;
-  const float *a;
-  int64_t lda;
-  const float *b;
-  int64_t ldb;
-  float *c;
-  int64_t ldc;
-  bool accumulate;
+/// out[i, j] = dot(row i of x, row j of w) over k, for m x n of them; rows
+/// `ld*` elements apart. x is float32; or, where both are bfloat16 and
+/// `Kernels::bf16Dot`, as it is. Each result has the same bits whatever m and
+/// n.
+struct Dots {
+  int64_t m, n, k;
+  const void *x;
+  int64_t ldx;
+  Elem xElem;
+  const void *w;
+  int64_t ldw;
+  Elem wElem;
+  float *out;
+  int64_t ldo;
+};
+
+/// out[i, c] += sum over k of p[i, k] * v[k, c], for m x n of them, in the
+/// order of k. Rows of out have room for whole vectors.
+struct Weigh {
+  int64_t m, n, k;
+  const float *p;
+  int64_t ldp;
+  const void *v;
+  int64_t ldv;
+  Elem vElem;
+  float *out;
+  int64_t ldo;
 };
 
 struct Kernels {
@@ -39,22 +55,8 @@ struct Kernels {
   void (*toFloat)(Elem elem, const void *from, float *to, int64_t count);
   void (*fromFloat)(Elem elem, const float *from, void *to, int64_t count);
 
-  void (*block)(const Block &block);
-  /// to[k][n] = from[n][k]: `n` rows `ld` elements apart become columns of a
-  /// panel of `width` floats; columns from n on are zero.
-  void (*pack)(Elem elem, const void *from, int64_t ld, int n, int k, int width,
-               float *to);
-  /// The same of pairs of bfloat16: to[k / 2][n] are 32 bits. k is even.
-  void (*packPairs)(const uint16_t *from, int64_t ld, int n, int k, int width,
-                    uint32_t *to);
-  /// C[m x n] (+)= A * B with A of bfloat16 rows `lda` elements apart and B
-  /// from `packPairs`; only with `bf16Dot`.
-  void (*blockPairs)(int m, int n, int k, const uint16_t *a, int64_t lda,
-                     const uint32_t *b, float *c, int64_t ldc, bool accumulate);
-  /// out[i * ldo + j] = dot(x row i, w row j), i < m <= 4, j < n; x float32 (or
-  /// bfloat16 where both are and `bf16Dot`).
-  void (*dots)(Elem elem, int m, int n, int64_t k, const void *x, int64_t ldx,
-               Elem xElem, const void *w, int64_t ldw, float *out, int64_t ldo);
+  void (*dots)(const Dots &dots);
+  void (*weigh)(const Weigh &weigh);
 
   // Vectors of floats.
   void (*add)(const float *a, const float *b, float *out, int64_t n);

@@ -43,9 +43,11 @@ memory = found["memory"]
 assert memory["state_tokens"] == slots
 assert memory["weight_bytes"] == layers * sum(aligned(element * n) for n in matrices + vectors) + sum(aligned(element * n) for n in ends)
 assert memory["state_bytes"] == 2 * layers * aligned(element * kv * width * slots)
+# Logits of one call have at most 64 MiB.
+scored = chunk if chunk * 4 * vocab <= 64 << 20 else 1 << (((64 << 20) // (4 * vocab)).bit_length() - 1)
 names = [function["name"] for function in found["functions"]]
-assert names == [f"score[{chunk}]", f"prefill[{chunk}]", "decode[1]", f"decode[{sequences}]"], names
-ports = {"score": chunk * (8 + 4 * vocab), "prefill": chunk * 8 + sequences * (4 + 4 * vocab)}
+assert names == [f"score[{scored}]", f"prefill[{chunk}]", "decode[1]", f"decode[{sequences}]"], names
+ports = {"score": scored * (8 + 4 * vocab), "prefill": chunk * 8 + sequences * (4 + 4 * vocab)}
 for function in found["functions"]:
     kind = function["name"].split("[")[0]
     rows = function["tokens"]
