@@ -336,9 +336,9 @@ Status Session::runCommand(Frame &frame, const program::OpUnion &op,
       if (table.elem == out.elem) {
         std::memcpy(to, from, out.dims[1] * sizeOf(out.elem));
       } else {
-        scratch.x.resize(out.dims[1]);
-        kernels().toFloat(table.elem, from, scratch.x.data(), out.dims[1]);
-        kernels().fromFloat(out.elem, scratch.x.data(), to, out.dims[1]);
+        std::vector<float> values(out.dims[1]);
+        kernels().toFloat(table.elem, from, values.data(), out.dims[1]);
+        kernels().fromFloat(out.elem, values.data(), to, out.dims[1]);
       }
     }
   } else if (const auto *take = op.AsTake()) {

@@ -16,15 +16,18 @@ void weigh(const Weigh &w);
 
 namespace {
 
-/// Weight rows that are multiplied at once.
+/// Rows of w of one register tile, and rows of x: their sums, w and one vector
+/// of x fill the registers.
 constexpr int tileColumns = 4;
-/// Rows of x: with the columns as many sums as a vector has lanes, where the
-/// registers are enough for that.
-constexpr int tileRows = lanes == 16 ? 4 : 2;
-/// Of a block of weight rows that stays in the first cache level.
-constexpr int64_t blockBytes = 24 << 10;
-
-#define MBC_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+constexpr int tileRows = lanes == 16 ? 6 : 2;
+/// A strip of w, so wide and so deep, stays in the first cache level while rows
+/// of x pass by, so many and of so many bytes that they stay in the second.
+constexpr int stripColumns = 8;
+constexpr int64_t depthBytes = 3072;
+constexpr int mostPassing = 60;
+constexpr int64_t passingBytes = 512 << 10;
+/// Of one row of x, columns whose sums fill a vector.
+constexpr int rowColumns = lanes > stripColumns ? lanes : stripColumns;
 
 /// The sum of each of the vectors, in one; each by halves, as `sumOf`.
 inline Vec sumsOf(const Vec *a) {
@@ -33,28 +36,28 @@ inline Vec sumsOf(const Vec *a) {
   for (int r = 0; r < 4; ++r) {
     // [8 of one, 8 of another], then [4, 4, 4, 4].
     auto fold = [](Vec x, Vec y) {
-      return MBC_SHUFFLE(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21,
-                         22, 23) +
-             MBC_SHUFFLE(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28,
-                         29, 30, 31);
+      return __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18,
+                                     19, 20, 21, 22, 23) +
+             __builtin_shufflevector(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25,
+                                     26, 27, 28, 29, 30, 31);
     };
     Vec x = fold(a[r], a[4 + r]), y = fold(a[8 + r], a[12 + r]);
-    quarters[r] = MBC_SHUFFLE(x, y, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19,
-                              24, 25, 26, 27) +
-                  MBC_SHUFFLE(x, y, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23,
-                              28, 29, 30, 31);
+    quarters[r] = __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11, 16,
+                                          17, 18, 19, 24, 25, 26, 27) +
+                  __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15, 20,
+                                          21, 22, 23, 28, 29, 30, 31);
   }
   auto pairs = [](Vec x, Vec y) {
-    return MBC_SHUFFLE(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13,
-                       28, 29) +
-           MBC_SHUFFLE(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15,
-                       30, 31);
+    return __builtin_shufflevector(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24,
+                                   25, 12, 13, 28, 29) +
+           __builtin_shufflevector(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26,
+                                   27, 14, 15, 30, 31);
   };
   Vec x = pairs(quarters[0], quarters[1]), y = pairs(quarters[2], quarters[3]);
-  return MBC_SHUFFLE(x, y, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14,
-                     28, 30) +
-         MBC_SHUFFLE(x, y, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15,
-                     29, 31);
+  return __builtin_shufflevector(x, y, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24,
+                                 26, 12, 14, 28, 30) +
+         __builtin_shufflevector(x, y, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25,
+                                 27, 13, 15, 29, 31);
 #else
   Vec sums = {};
   for (int i = 0; i < lanes; ++i)
@@ -63,131 +66,141 @@ inline Vec sumsOf(const Vec *a) {
 #endif
 }
 
-#undef MBC_SHUFFLE
+/// Elements of one row and of another that one multiplication takes.
+template <bool Pairs> constexpr int64_t stepSize = Pairs ? 2 * lanes : lanes;
 
-/// M rows of x with four of w: sums[m * 4 + j].
-template <Elem E, int M>
-inline void addDots(int64_t k, const char *const *x, const char *const *w,
-                    Vec *sums) {
-  Vec acc[M][tileColumns] = {};
-  int64_t i = 0;
-  auto step = [&](auto loadX, auto loadW) {
-    Vec v[tileColumns];
+/// acc[m][j] += products of M rows of x and four of w, elements [k0, k1), from
+/// zero where `first`; rows of acc are C vectors apart.
+template <Elem E, bool Pairs, int M, int C>
+inline void addTile(const char *const *x, const char *const *w, int64_t k0,
+                    int64_t k1, bool first, Vec *acc) {
+  Vec sums[M][tileColumns];
+  for (int m = 0; m < M; ++m)
+    for (int j = 0; j < tileColumns; ++j)
+      sums[m][j] = first ? Vec{} : acc[m * C + j];
+  auto step = [&](auto loadX, auto loadW, auto multiply) {
+    decltype(loadW(w[0])) v[tileColumns];
     for (int j = 0; j < tileColumns; ++j)
       v[j] = loadW(w[j]);
     for (int m = 0; m < M; ++m) {
-      Vec xs = loadX(x[m]);
+      auto xs = loadX(x[m]);
       for (int j = 0; j < tileColumns; ++j)
-        acc[m][j] += xs * v[j];
+        multiply(sums[m][j], xs, v[j]);
     }
   };
-  for (; i + lanes <= k; i += lanes)
-    step([&](const char *p) { return loadAs<Elem::F32>(p, i); },
-         [&](const char *p) { return loadAs<E>(p, i); });
-  if (i < k)
-    step([&](const char *p) { return loadPart<Elem::F32>(p, i, k - i); },
-         [&](const char *p) { return loadPart<E>(p, i, k - i); });
-  for (int m = 0; m < M; ++m)
-    for (int j = 0; j < tileColumns; ++j)
-      sums[m * tileColumns + j] = acc[m][j];
-}
-
+  int64_t i = k0;
+  constexpr int64_t size = stepSize<Pairs>;
+  if constexpr (Pairs) {
 #if defined(__AVX512BF16__)
-/// The same of bfloat16 with bfloat16, two products an instruction and lane.
-template <int M>
-inline void addPairDots(int64_t k, const char *const *x, const char *const *w,
-                        Vec *sums) {
-  __m512 acc[M][tileColumns];
-  for (int m = 0; m < M; ++m)
-    for (int j = 0; j < tileColumns; ++j)
-      acc[m][j] = _mm512_setzero_ps();
-  int64_t i = 0;
-  auto step = [&](auto loadRow) {
-    __m512bh v[tileColumns];
-    for (int j = 0; j < tileColumns; ++j)
-      v[j] = loadRow(w[j]);
-    for (int m = 0; m < M; ++m) {
-      __m512bh xs = loadRow(x[m]);
-      for (int j = 0; j < tileColumns; ++j)
-        acc[m][j] = _mm512_dpbf16_ps(acc[m][j], xs, v[j]);
+    auto multiply = [](Vec &sum, __m512bh a, __m512bh b) {
+      sum = (Vec)_mm512_dpbf16_ps((__m512)sum, a, b);
+    };
+    for (; i + size <= k1; i += size) {
+      auto load = [&](const char *p) {
+        return (__m512bh)_mm512_loadu_si512(p + 2 * i);
+      };
+      step(load, load, multiply);
     }
-  };
-  for (; i + 32 <= k; i += 32)
-    step(
-        [&](const char *p) { return (__m512bh)_mm512_loadu_si512(p + 2 * i); });
-  if (i < k) {
-    __mmask32 mask = (1u << (k - i)) - 1;
-    step([&](const char *p) {
-      return (__m512bh)_mm512_maskz_loadu_epi16(mask, p + 2 * i);
-    });
+    if (i < k1) {
+      __mmask32 mask = (1u << (k1 - i)) - 1;
+      auto load = [&](const char *p) {
+        return (__m512bh)_mm512_maskz_loadu_epi16(mask, p + 2 * i);
+      };
+      step(load, load, multiply);
+    }
+#endif
+  } else {
+    auto multiply = [](Vec &sum, Vec a, Vec b) { sum += a * b; };
+    for (; i + size <= k1; i += size)
+      step([&](const char *p) { return loadAs<Elem::F32>(p, i); },
+           [&](const char *p) { return loadAs<E>(p, i); }, multiply);
+    if (i < k1)
+      step([&](const char *p) { return loadPart<Elem::F32>(p, i, k1 - i); },
+           [&](const char *p) { return loadPart<E>(p, i, k1 - i); }, multiply);
   }
   for (int m = 0; m < M; ++m)
     for (int j = 0; j < tileColumns; ++j)
-      sums[m * tileColumns + j] = (Vec)acc[m][j];
+      acc[m * C + j] = sums[m][j];
 }
-#endif
 
-/// M rows of x with `n` rows of w, as many at a time as fill a vector of sums.
-template <Elem E, bool Pairs, int M>
-inline void dotRows(const Dots &d, int64_t m0, int64_t n0, int64_t n) {
-  constexpr int groups =
-      lanes / (M * tileColumns) > 0 ? lanes / (M * tileColumns) : 1;
-  // Four columns of M rows are `M * 4` sums: `vectors` of them.
-  constexpr int vectors = M * tileColumns * groups / lanes;
-  const char *x[M];
-  for (int m = 0; m < M; ++m)
-    x[m] = static_cast<const char *>(d.x) + (m0 + m) * d.ldx * (Pairs ? 2 : 4);
-  Vec sums[vectors * lanes];
-  for (int64_t j0 = 0; j0 < n; j0 += groups * tileColumns) {
-    for (int g = 0; g < groups; ++g) {
-      const char *w[tileColumns];
+template <Elem E, bool Pairs> class DotsOf {
+public:
+  explicit DotsOf(const Dots &d) : d(d) {
+    // Equal depths, so that the last is not a short one.
+    int64_t passes = (d.k * int64_t(sizeOf(E)) + depthBytes / 2) / depthBytes;
+    depth = passes > 1 ? ((d.k + passes - 1) / passes + step - 1) / step * step
+                       : d.k;
+    int64_t fit = passingBytes / (d.k * (Pairs ? 2 : 4)) / tileRows * tileRows;
+    passing =
+        fit < tileRows ? tileRows : (fit < mostPassing ? fit : mostPassing);
+  }
+
+  void run() {
+    int64_t whole = d.m - d.m % 2;
+    for (int64_t m = 0; m < whole; m += passing) {
+      int64_t rows = whole - m < passing ? whole - m : passing;
+      for (int64_t n = 0; n < d.n; n += stripColumns)
+        strip(m, rows, n);
+    }
+    // A single row reads w once, whatever its depth.
+    if (whole < d.m)
+      for (int64_t n = 0; n < d.n; n += rowColumns) {
+        Vec acc[rowColumns];
+        tiles<1, rowColumns>(whole, n, 0, d.k, acc);
+      }
+  }
+
+private:
+  static constexpr int64_t step = stepSize<Pairs>;
+
+  /// Some rows of x with one strip of w.
+  void strip(int64_t m0, int64_t rows, int64_t n0) {
+    Vec acc[mostPassing * stripColumns];
+    for (int64_t k0 = 0; k0 < d.k; k0 += depth) {
+      int64_t k1 = d.k - k0 < depth ? d.k : k0 + depth, m = 0;
+      // Sums that no later depth needs are in one place, again and again.
+      auto at = [&] { return acc + (depth < d.k ? m * stripColumns : 0); };
+      for (; m + tileRows <= rows; m += tileRows)
+        tiles<tileRows, stripColumns>(m0 + m, n0, k0, k1, at());
+      for (; m < rows; m += 2)
+        tiles<2, stripColumns>(m0 + m, n0, k0, k1, at());
+    }
+  }
+
+  /// M rows with C columns; after the last depth, their sums are results.
+  template <int M, int C>
+  void tiles(int64_t m0, int64_t n0, int64_t k0, int64_t k1, Vec *acc) {
+    const char *x[M], *w[tileColumns];
+    for (int m = 0; m < M; ++m)
+      x[m] =
+          static_cast<const char *>(d.x) + (m0 + m) * d.ldx * (Pairs ? 2 : 4);
+    int64_t columns = d.n - n0 < C ? d.n - n0 : C;
+    for (int j0 = 0; j0 < C; j0 += tileColumns) {
       for (int j = 0; j < tileColumns; ++j) {
         // Behind the last row it is the last again, and not stored.
-        int64_t column = j0 + g * tileColumns + j;
-        w[j] = static_cast<const char *>(d.w) +
-               (n0 + (column < n ? column : n - 1)) * d.ldw * sizeOf(E);
+        int64_t column = j0 + j < columns ? j0 + j : columns - 1;
+        w[j] =
+            static_cast<const char *>(d.w) + (n0 + column) * d.ldw * sizeOf(E);
       }
-      Vec *to = sums + g * M * tileColumns;
-#if defined(__AVX512BF16__)
-      if constexpr (Pairs) {
-        addPairDots<M>(d.k, x, w, to);
-        continue;
-      }
-#endif
-      addDots<E, M>(d.k, x, w, to);
+      addTile<E, Pairs, M, C>(x, w, k0, k1, k0 == 0, acc + j0);
     }
-    float out[vectors * lanes];
-    for (int v = 0; v < vectors; ++v)
-      store(out + v * lanes, sumsOf(sums + v * lanes));
-    for (int g = 0; g < groups; ++g)
-      for (int m = 0; m < M; ++m) {
-        const float *from = out + (g * M + m) * tileColumns;
-        float *to = d.out + (m0 + m) * d.ldo + n0 + j0 + g * tileColumns;
-        int64_t left = n - j0 - g * tileColumns;
-        if (left >= tileColumns)
-          memcpy(to, from, tileColumns * sizeof(float));
-        else
-          for (int64_t j = 0; j < left; ++j)
-            to[j] = from[j];
-      }
+    if (k1 < d.k)
+      return;
+    float results[M * C];
+    for (int i = 0; i < M * C; i += lanes)
+      store(results + i, sumsOf(acc + i));
+    for (int m = 0; m < M; ++m) {
+      float *out = d.out + (m0 + m) * d.ldo + n0;
+      if (columns == C)
+        memcpy(out, results + m * C, C * sizeof(float));
+      else
+        memcpy(out, results + m * C, columns * sizeof(float));
+    }
   }
-}
 
-template <Elem E, bool Pairs> void dotsAs(const Dots &d) {
-  // A block of w for all rows of x, then the next: w comes from memory once.
-  int64_t block = blockBytes / (d.k * sizeOf(E)) / lanes * lanes;
-  if (block < lanes || d.m == 1)
-    block = d.m == 1 ? d.n : lanes;
-  for (int64_t n0 = 0; n0 < d.n; n0 += block) {
-    int64_t n = d.n - n0 < block ? d.n - n0 : block, m = 0;
-    for (; m + tileRows <= d.m; m += tileRows)
-      dotRows<E, Pairs, tileRows>(d, m, n0, n);
-    for (; m + 2 <= d.m; m += 2)
-      dotRows<E, Pairs, 2>(d, m, n0, n);
-    for (; m < d.m; ++m)
-      dotRows<E, Pairs, 1>(d, m, n0, n);
-  }
-}
+  const Dots &d;
+  int64_t depth, passing;
+};
 
 //===----------------------------------------------------------------------===//
 // Weighted sums
@@ -230,7 +243,7 @@ inline void weighColumns(const Weigh &w, int64_t c, int64_t part) {
 }
 
 template <Elem E> void weighAs(const Weigh &w) {
-  constexpr int wide = lanes == 16 ? 4 : 2;
+  constexpr int wide = lanes == 16 ? 6 : 2;
   int64_t c = 0;
   for (; c + wide * lanes <= w.n; c += wide * lanes)
     weighColumns<E, wide>(w, c, 0);
@@ -244,12 +257,12 @@ template <Elem E> void weighAs(const Weigh &w) {
 
 void dots(const Dots &d) {
   if (d.xElem == Elem::BF16)
-    return dotsAs<Elem::BF16, true>(d);
+    return DotsOf<Elem::BF16, true>(d).run();
   if (d.wElem == Elem::F32)
-    return dotsAs<Elem::F32, false>(d);
+    return DotsOf<Elem::F32, false>(d).run();
   if (d.wElem == Elem::BF16)
-    return dotsAs<Elem::BF16, false>(d);
-  return dotsAs<Elem::F16, false>(d);
+    return DotsOf<Elem::BF16, false>(d).run();
+  return DotsOf<Elem::F16, false>(d).run();
 }
 
 void weigh(const Weigh &w) {
