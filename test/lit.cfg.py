@@ -34,6 +34,9 @@ if config.mbc_sanitize:
 if config.mbc_sanitize == "thread":
     config.available_features.add("tsan")
 
+# Programs are compiled anew, but where a test says otherwise, and nothing is kept in the home of whoever runs the tests.
+config.environment["MBC_CACHE"] = "off"
+
 config.substitutions.append(("%{source}", config.mbc_src_root))
 config.substitutions.append(("%{build}", config.mbc_obj_root))
 # How much of the random tests is run; `tools/test.sh --mutations` asks for all of it.

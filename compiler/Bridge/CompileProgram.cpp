@@ -2,6 +2,7 @@
 
 #include "compiler/Bridge/Counts.h"
 #include "compiler/Bridge/ProvedModel.h"
+#include "compiler/Frontend/Import.h"
 #include "compiler/Pipelines.h"
 #include "compiler/Target/ProgramTarget.h"
 
@@ -64,25 +65,55 @@ static Json usedFields(nn::ModelOp model, const Json &config) {
 
 Expected<program::ProgramT>
 ProvedModel::compile(const CompileOptions &options) {
+  auto seen = [&](ModuleOp at, size_t number, std::string_view phase,
+                  bool &on) -> Status {
+    if (!options.seen)
+      return {};
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    at.print(stream);
+    text += '\n';
+    MBC_ASSIGN(on, options.seen(number + 1, phase, text));
+    return {};
+  };
   OwningOpRef<ModuleOp> copy = cast<ModuleOp>((*module)->clone());
-  for (wmap::MappingOp mapping :
-       llvm::make_early_inc_range(copy->getOps<wmap::MappingOp>()))
-    mapping.erase();
-  MBC_TRY(captured([&] {
-    PassManager passes(&context);
-    passes.enableVerifier(false);
-    nn::NNInstantiateOptions entries;
-    auto vocab = model().getValuesAttr().getAs<IntegerAttr>("vocab");
-    for (const std::string &entry :
-         entriesOf(options, vocab ? vocab.getInt() : 1))
-      entries.entries.push_back(entry);
-    NNToExecOptions selection;
-    selection.dtype = options.dtype == DType::BF16  ? "bf16"
-                      : options.dtype == DType::F16 ? "f16"
-                                                    : "f32";
-    buildProgram(passes, entries, selection);
-    return passes.run(*copy);
-  }));
+  PhaseOptions what;
+  auto vocab = model().getValuesAttr().getAs<IntegerAttr>("vocab");
+  for (const std::string &entry :
+       entriesOf(options, vocab ? vocab.getInt() : 1))
+    what.entries.entries.push_back(entry);
+  what.selection.dtype = options.dtype == DType::BF16  ? "bf16"
+                         : options.dtype == DType::F16 ? "f16"
+                                                       : "f32";
+  bool on = true;
+  for (auto [number, phase] : llvm::enumerate(phases())) {
+    if (phase.build) {
+      for (wmap::MappingOp mapping :
+           llvm::make_early_inc_range(copy->getOps<wmap::MappingOp>()))
+        mapping.erase();
+      MBC_TRY(captured([&] {
+        PassManager passes(&context);
+        passes.enableVerifier(false);
+        phase.build(passes, what);
+        return passes.run(*copy);
+      }));
+    } else if (options.seen && phase.name == "parse") {
+      // As it was before the elaboration, which changes the module itself.
+      OwningOpRef<ModuleOp> declared;
+      MBC_TRY(captured([&] {
+        declared =
+            importFiles(context, sources, {which.modelFile, which.mappingFile});
+        return success(bool(declared));
+      }));
+      MBC_TRY(seen(*declared, number, phase.name, on));
+      if (!on)
+        return program::ProgramT();
+      continue;
+    }
+    MBC_TRY(seen(*copy, number, phase.name, on));
+    if (!on)
+      return program::ProgramT();
+  }
   program::ProgramT result =
       exec::exportProgram(*copy->getOps<exec::ProgramOp>().begin());
   result.length = options.length ? options.length : result.positions;

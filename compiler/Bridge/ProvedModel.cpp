@@ -47,9 +47,7 @@ Status ProvedModel::captured(llvm::function_ref<LogicalResult()> body) {
   return inputError(std::move(text));
 }
 
-/// The architecture that a config.json names.
-static Expected<std::string> architectureOf(const Json &config,
-                                            const fs::path &path) {
+Expected<std::string> architectureOf(const Json &config, const fs::path &path) {
   const Json *list = config.find("architectures");
   if (!list || !list->isArray() || list->elements().empty() ||
       !list->elements()[0].asString())

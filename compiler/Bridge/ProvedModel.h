@@ -15,6 +15,7 @@
 #include "llvm/Support/SourceMgr.h"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -47,7 +48,17 @@ struct CompileOptions {
   std::vector<uint64_t> sequences;
   /// Tokens that a sequence may have; 0: as many as the model was made for.
   uint64_t length = 0;
+  /// Where there is one: called with the module as text after each phase, from
+  /// number 1 on; false ends the compilation there, without a program.
+  std::function<Expected<bool>(size_t number, std::string_view phase,
+                               const std::string &text)>
+      seen;
 };
+
+/// The first of the architectures that a config.json names; an Input error,
+/// with `path`, where it names none.
+Expected<std::string> architectureOf(const Json &config,
+                                     const std::filesystem::path &path);
 
 /// A model and its mapping, elaborated and proved for one config.json. Errors
 /// are the located diagnostics of the passes, as one text.

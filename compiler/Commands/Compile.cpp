@@ -2,6 +2,7 @@
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ProgramOptions.h"
 #include "compiler/Commands/ReferenceOptions.h"
+#include "compiler/Pipelines.h"
 #include "runtime/commands/CostReport.h"
 #include "runtime/core/File.h"
 #include "runtime/core/Text.h"
@@ -19,6 +20,7 @@ namespace {
 
 struct CompileCommandOptions {
   std::string folder, config, target, dtype, chunks, sequences, length;
+  std::string lastPhase, dumpFolder;
   ReferenceOptions reference;
   bool report = false, overwrite = false;
 };
@@ -59,6 +61,44 @@ Expected<CompileOptions> parseOptions(const CompileCommandOptions &options) {
   return result;
 }
 
+/// "parse, elaborate, ...".
+std::string phaseNames() {
+  std::string text;
+  for (const Phase &phase : phases())
+    text += (text.empty() ? "" : ", ") + phase.name.str();
+  return text;
+}
+
+/// Lets the compilation write what --to and --dump-phases ask for.
+Status showPhases(const CompileCommandOptions &options, CompileOptions &what) {
+  if (!options.lastPhase.empty() && !findPhase(options.lastPhase))
+    return inputError(fmt::format("option '--to' is {}, expected one of {}",
+                                  quote(options.lastPhase), phaseNames()));
+  if (options.lastPhase.empty() && options.dumpFolder.empty())
+    return {};
+  if (!options.lastPhase.empty() && options.report)
+    return inputError("option '--report' is about a program, and '--to' makes "
+                      "none");
+  std::error_code code;
+  if (!options.dumpFolder.empty() &&
+      !fs::is_directory(options.dumpFolder, code) &&
+      !fs::create_directory(options.dumpFolder, code))
+    return fileError(options.dumpFolder, "cannot create the folder",
+                     code ? code.value() : ENOTDIR);
+  what.seen = [&options](size_t number, std::string_view phase,
+                         const std::string &text) -> Expected<bool> {
+    if (!options.dumpFolder.empty())
+      MBC_TRY(writeWholeFile(fs::path(options.dumpFolder) /
+                                 fmt::format("{:02}-{}.mlir", number, phase),
+                             text));
+    if (phase != options.lastPhase)
+      return true;
+    MBC_TRY(writeWholeFile(options.target, text));
+    return false;
+  };
+  return {};
+}
+
 /// A program replaces nothing that it was not told to.
 Status checkTarget(const fs::path &target, bool overwrite) {
   MBC_TRY(checkFileTarget(target));
@@ -96,7 +136,16 @@ Expected<Outcome> runCompile(const CompileCommandOptions &options,
                       "compile --help'");
   MBC_ASSIGN(CompileOptions what, parseOptions(options));
   MBC_TRY(checkTarget(options.target, options.overwrite));
+  MBC_TRY(showPhases(options, what));
   MBC_ASSIGN(program::ProgramT compiled, compile(options, what, common));
+  if (!options.lastPhase.empty()) {
+    Outcome outcome;
+    outcome.text = fmt::format("compiled up to {}\n  to {}\n",
+                               options.lastPhase, options.target);
+    outcome.json = Json::object(
+        {{"phase", options.lastPhase}, {"target", options.target}});
+    return outcome;
+  }
   std::vector<uint8_t> bytes = serializeProgram(compiled);
   // What is written can be read.
   MBC_ASSIGN(auto program, parseProgram(bytes, options.target));
@@ -161,6 +210,14 @@ void addCompile(CLI::App &root, CommandList &commands) {
       .flag("--report", options->report,
             "Print FLOPs, bytes and weights of each kind of layer, the largest "
             "buffers, and the peak memory")
+      .option("--to", options->lastPhase, "PHASE",
+              ("Stop after a phase, and write the module as MLIR to FILE: " +
+               phaseNames())
+                  .c_str())
+      .option(
+          "--dump-phases", options->dumpFolder, "DIR",
+          "Write the module after each phase as MLIR: DIR/01-parse.mlir and "
+          "so on")
       .flag("--overwrite", options->overwrite, "Replace FILE if it exists")
       .configOptions()
       .examples("  mbc compile Llama-3.2-1B -o llama.mbcp --dtype bfloat16\n"

@@ -1,6 +1,7 @@
 //===- Inspect.cpp - mbc inspect ------------------------------------------===//
 #include "compiler/Bridge/Iteration.h"
 #include "compiler/Commands/Command.h"
+#include "compiler/Commands/InspectProgram.h"
 #include "compiler/Commands/ReferenceOptions.h"
 #include "runtime/commands/TextTable.h"
 #include "runtime/core/Text.h"
@@ -215,14 +216,15 @@ void addInspect(CLI::App &root, CommandList &commands) {
     bool tensors = false;
   };
   auto &command = *commands.emplace_back(std::make_unique<Command>(
-      root, "inspect", "Show what a folder, checkpoint or weight file holds",
+      root, "inspect",
+      "Show what a folder, checkpoint, weight file or program holds",
       "Reads headers only, and proves nothing: it works for models that are "
       "not declared."));
   auto options = std::make_shared<Options>();
   command
       .argument("PATH", options->path,
                 "Hugging Face folder, Megatron checkpoint (root or iteration "
-                "folder), or .safetensors file")
+                "folder), .safetensors file, or program")
       .flag("--tensors", options->tensors,
             "List every tensor with its type and shape")
       .examples("  mbc inspect SmolLM2-135M-Instruct\n"
@@ -234,6 +236,9 @@ void addInspect(CLI::App &root, CommandList &commands) {
     ModelLibrary library;
     MBC_TRY(common.load(library));
     std::error_code code;
+    if (fs::is_regular_file(options->path, code) &&
+        isProgramFile(options->path))
+      return inspectProgram(options->path);
     if (fs::is_regular_file(options->path, code))
       return inspectFile(options->path, options->tensors);
     MBC_ASSIGN(CheckpointKind kind, detectCheckpoint(options->path));

@@ -192,7 +192,10 @@ private:
     auto file = loc->findInstanceOf<FileLineColLoc>();
     if (!file)
       return 0;
-    auto [it, inserted] = places.try_emplace(file, program.locations.size());
+    // By what the file says of it: an attribute may also know where it ends.
+    auto key =
+        std::tuple(file.getFilename().str(), file.getLine(), file.getColumn());
+    auto [it, inserted] = places.try_emplace(key, program.locations.size());
     if (inserted) {
       auto table = std::make_unique<program::LocationT>();
       table->file = file.getFilename().str();
@@ -207,10 +210,11 @@ private:
     auto table = std::make_unique<program::BodyT>();
     for (Operation &op : block) {
       auto command = std::make_unique<program::CommandT>();
-      command->location = location(op.getLoc());
       fill(&op, command->op);
-      if (command->op.type != program::Op::NONE)
-        table->commands.push_back(std::move(command));
+      if (command->op.type == program::Op::NONE)
+        continue;
+      command->location = location(op.getLoc());
+      table->commands.push_back(std::move(command));
     }
     return table;
   }
@@ -298,7 +302,7 @@ private:
   DenseMap<Operation *, uint32_t> index;
   DenseMap<Value, uint32_t> views;
   std::map<ViewKey, uint32_t> seen;
-  DenseMap<Attribute, uint32_t> places;
+  std::map<std::tuple<std::string, unsigned, unsigned>, uint32_t> places;
 };
 
 } // namespace

@@ -14,6 +14,35 @@ using namespace mbc::exec;
 using mbc::parseSignature;
 using mbc::printSignature;
 
+/// "[1.0, 0.25]", every digit that it takes to read the same number: the
+/// printer of dense arrays stops at six.
+template <typename Array>
+static void printNumbers(OpAsmPrinter &printer, Operation *, Array array) {
+  printer << '[';
+  llvm::interleaveComma(array.asArrayRef(), printer, [&](auto number) {
+    printer.printFloat(APFloat(number));
+  });
+  printer << ']';
+}
+
+template <typename Array>
+static ParseResult parseNumbers(OpAsmParser &parser, Array &array) {
+  using Number = typename decltype(array.asArrayRef())::value_type;
+  SmallVector<Number> numbers;
+  auto parseOne = [&]() -> ParseResult {
+    APFloat number = APFloat(Number(0));
+    if (parser.parseFloat(number.getSemantics(), number))
+      return failure();
+    numbers.push_back(std::is_same_v<Number, float> ? number.convertToFloat()
+                                                    : number.convertToDouble());
+    return success();
+  };
+  if (parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, parseOne))
+    return failure();
+  array = Array::get(parser.getContext(), numbers);
+  return success();
+}
+
 #define GET_OP_CLASSES
 #include "dialects/Exec/ExecOps.cpp.inc"
 

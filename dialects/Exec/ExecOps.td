@@ -63,7 +63,8 @@ def Exec_RopeOp : Exec_Op<"rope", [Symbol, HasParent<"ProgramOp">]> {
                        OptionalAttr<DenseF64ArrayAttr>:$dynamic,
                        OptionalAttr<DenseI64ArrayAttr>:$axis);
   let assemblyFormat = [{
-    $sym_name $inv_freq `times` $attention_factor (`dynamic` $dynamic^)?
+    $sym_name custom<Numbers>($inv_freq) `times` $attention_factor
+    (`dynamic` custom<Numbers>($dynamic)^)?
     (`axis` $axis^)? attr-dict
   }];
   let hasVerifier = 1;

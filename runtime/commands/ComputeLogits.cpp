@@ -10,8 +10,6 @@
 #include <chrono>
 #include <fmt/format.h>
 
-namespace fs = std::filesystem;
-
 namespace mbc {
 
 static Status checkTokens(const program::ProgramT &program,
@@ -31,47 +29,6 @@ static Status checkTokens(const program::ProgramT &program,
   return {};
 }
 
-/// A file under another name until it is complete.
-class PartialFile {
-public:
-  static Expected<PartialFile> create(const fs::path &target, uint64_t bytes) {
-    MBC_TRY(checkFileTarget(target));
-    std::error_code code;
-    fs::path partial = target;
-    partial += ".mbc-partial";
-    fs::remove(partial, code);
-    MBC_ASSIGN(File file, File::create(partial, bytes));
-    return PartialFile(target, std::move(partial), std::move(file));
-  }
-  PartialFile(PartialFile &&other) noexcept
-      : target(other.target), partial(std::exchange(other.partial, {})),
-        file(std::move(other.file)) {}
-  ~PartialFile() {
-    std::error_code code;
-    if (!partial.empty())
-      fs::remove(partial, code);
-  }
-  Status writeAt(uint64_t offset, std::span<const std::byte> bytes) {
-    return file.writeAt(offset, bytes);
-  }
-  Status commit() {
-    MBC_TRY(file.sync());
-    std::error_code code;
-    fs::rename(partial, target, code);
-    if (code)
-      return fileError(target, "cannot be written", code.value());
-    partial.clear();
-    return {};
-  }
-
-private:
-  PartialFile(fs::path target, fs::path partial, File file)
-      : target(std::move(target)), partial(std::move(partial)),
-        file(std::move(file)) {}
-  fs::path target, partial;
-  File file;
-};
-
 Expected<Outcome> computeLogits(const program::ProgramT &program,
                                 PlanSide format, const TensorSet &set,
                                 const std::string &name, const Tokens &tokens,
@@ -90,8 +47,8 @@ Expected<Outcome> computeLogits(const program::ProgramT &program,
   std::string header = float32NpyHeader(shape);
   uint64_t rowBytes = uint64_t(program.vocab) * 4;
   uint64_t bytes = rowBytes * tokens.ids.size();
-  MBC_ASSIGN(PartialFile file,
-             PartialFile::create(target, header.size() + bytes));
+  MBC_ASSIGN(StagedFile file,
+             StagedFile::create(target, header.size() + bytes));
   MBC_TRY(file.writeAt(0, std::as_bytes(std::span(header))));
 
   unsigned threads = options.threads ? options.threads : defaultThreads();

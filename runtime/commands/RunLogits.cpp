@@ -18,7 +18,8 @@ Expected<Outcome> runLogits(RunLogitsOptions &options,
   MBC_ASSIGN(Tokens tokens, readTokens(options.tokens));
   MBC_ASSIGN(auto program, readProgram(options.program));
   MBC_ASSIGN(WeightFolder weights,
-             openWeights(*program, options.weights, common.threads));
+             openWeights(options.weights, common.threads));
+  MBC_TRY(checkConfig(*program, weights.config));
   return computeLogits(*program, weights.format, *weights.set, weights.name,
                        tokens, options.target, common);
 }

@@ -208,6 +208,9 @@ Status checkFileTarget(const fs::path &target) {
     return inputError(
         fmt::format("{}: is a folder; expected the name of a file to write",
                     target.string()));
+  // A rename would put the file in the place of /dev/null.
+  if (fs::exists(target, code) && !fs::is_regular_file(target, code))
+    return inputError(target.string() + ": is not a regular file");
   fs::path parent = target.parent_path();
   if (!parent.empty() && !fs::is_directory(parent, code))
     return inputError(

@@ -56,8 +56,8 @@ private:
 Failure fileError(const std::filesystem::path &path, std::string_view doing,
                   int code);
 
-/// Refuses a file to write that is a folder or would lie in none, before any
-/// work is done for it.
+/// Refuses a file to write that is a folder, a device or a pipe, or would lie
+/// in no folder, before any work is done for it.
 Status checkFileTarget(const std::filesystem::path &target);
 
 /// Whole small files. `limit`: larger ones are refused with a named error.
@@ -108,13 +108,40 @@ public:
   static void removeAll();
 
 private:
+  friend class StagedFile;
   StagedDirectory(std::filesystem::path staging, std::filesystem::path target,
                   bool overwrite, int lock);
+  /// An empty staging folder beside `target`, which is canonical.
+  static Expected<StagedDirectory> stage(const std::filesystem::path &target,
+                                         bool overwrite);
   std::filesystem::path staging, target;
   bool overwrite = false;
   /// Descriptor of the staging folder, which holds the lock; -1: no lock.
   int lock = -1;
   std::vector<std::string> noteList;
+};
+
+/// A file of known size that is built in a staged folder beside the target: it
+/// replaces the target once it is complete, and goes as staged folders do when
+/// the process ends before.
+class StagedFile {
+public:
+  /// Refuses what `checkFileTarget` does, and reserves `size` bytes.
+  static Expected<StagedFile> create(const std::filesystem::path &target,
+                                     uint64_t size);
+
+  Status writeAt(uint64_t offset, std::span<const std::byte> bytes) {
+    return file.writeAt(offset, bytes);
+  }
+  /// Syncs, and renames over the target.
+  Status commit();
+
+private:
+  StagedFile(StagedDirectory folder, File file)
+      : folder(std::move(folder)), file(std::move(file)) {}
+
+  StagedDirectory folder;
+  File file;
 };
 
 } // namespace mbc

@@ -254,9 +254,14 @@ StagedDirectory::create(const fs::path &target, bool overwrite,
   MBC_ASSIGN(fs::path resolved, resolveTarget(target));
   MBC_TRY(checkApart(resolved, target, sources));
   MBC_TRY(checkReplaceable(resolved, overwrite));
-  std::vector<std::string> notes = removeLeftovers(resolved);
+  return stage(resolved, overwrite);
+}
+
+Expected<StagedDirectory> StagedDirectory::stage(const fs::path &target,
+                                                 bool overwrite) {
+  std::vector<std::string> notes = removeLeftovers(target);
   for (int attempt = 0; attempt < 16; ++attempt) {
-    fs::path staging = temporaryName(resolved, hostTag());
+    fs::path staging = temporaryName(target, hostTag());
     std::lock_guard lock(registry().mutex);
     if (registry().stopped)
       return stoppedError(target);
@@ -269,17 +274,16 @@ StagedDirectory::create(const fs::path &target, bool overwrite,
         continue;
       }
       registry().folders.insert(staging);
-      StagedDirectory result(std::move(staging), std::move(resolved), overwrite,
-                             held);
+      StagedDirectory result(std::move(staging), target, overwrite, held);
       result.noteList = std::move(notes);
       return result;
     }
     if (errno != EEXIST)
-      return fileError(resolved.parent_path(), "cannot create a folder in it",
+      return fileError(target.parent_path(), "cannot create a folder in it",
                        errno);
   }
   return systemError(fmt::format("{}: cannot find a free temporary name",
-                                 resolved.parent_path().string()));
+                                 target.parent_path().string()));
 }
 
 static Status syncPath(const fs::path &path, int flags) {
@@ -389,6 +393,38 @@ Status StagedDirectory::commit() {
         "is left at {}: {}",
         target.string(), quote(old.string()), error.message()));
   return {};
+}
+
+/// The file's name in its staged folder.
+static constexpr const char *stagedName = "file";
+
+Expected<StagedFile> StagedFile::create(const fs::path &target, uint64_t size) {
+  MBC_TRY(checkFileTarget(target));
+  MBC_ASSIGN(fs::path resolved, resolveTarget(target));
+  MBC_ASSIGN(StagedDirectory folder,
+             StagedDirectory::stage(resolved, /*overwrite=*/true));
+  auto file = File::create(folder.path() / stagedName, size);
+  if (!file) {
+    // What matters is where the file was to be.
+    std::string message = file.error().message, at = folder.path() / stagedName;
+    if (message.starts_with(at))
+      message.replace(0, at.size(), target.string());
+    return Failure(Error{file.error().kind, std::move(message)});
+  }
+  return StagedFile(std::move(folder), std::move(*file));
+}
+
+Status StagedFile::commit() {
+  MBC_TRY(file.sync());
+  {
+    std::lock_guard lock(registry().mutex);
+    if (registry().stopped)
+      return stoppedError(folder.target);
+    if (::rename((folder.staging / stagedName).c_str(),
+                 folder.target.c_str()) != 0)
+      return fileError(folder.target, "cannot be written", errno);
+  }
+  return syncPath(folder.target.parent_path(), O_DIRECTORY);
 }
 
 } // namespace mbc

@@ -26,8 +26,7 @@ static const Json *findPath(const Json &json, std::string_view path) {
   return value;
 }
 
-static Status checkConfig(const program::ProgramT &program,
-                          const fs::path &path) {
+Status checkConfig(const program::ProgramT &program, const fs::path &path) {
   std::error_code code;
   if (!fs::exists(path, code))
     return {};
@@ -55,21 +54,21 @@ static Status checkConfig(const program::ProgramT &program,
   return {};
 }
 
-Expected<WeightFolder> openWeights(const program::ProgramT &program,
-                                   const fs::path &path, unsigned threads) {
+Expected<WeightFolder> openWeights(const fs::path &path, unsigned threads) {
   MBC_ASSIGN(CheckpointKind kind, detectCheckpoint(path));
   WeightFolder result;
   switch (kind) {
   case CheckpointKind::HuggingFace: {
     MBC_ASSIGN(auto folder, HfFolder::open(path));
-    MBC_TRY(checkConfig(program, folder->configPath()));
     for (const TensorInfo &info : folder->tensors())
       if (isFloat(info.dtype) && bitsOf(info.dtype) < 16)
         return inputError(fmt::format(
             "{}: tensor {} is {}, with scales beside it; 'mbc import' makes a "
             "checkpoint of values that can be run",
             path.string(), quote(info.name), safetensorsName(info.dtype)));
-    result = {PlanSide::HuggingFace, std::move(folder), path.string()};
+    fs::path config = folder->configPath();
+    result = {PlanSide::HuggingFace, std::move(folder), path.string(),
+              std::move(config)};
     return result;
   }
   case CheckpointKind::TorchDist: {
@@ -80,10 +79,9 @@ Expected<WeightFolder> openWeights(const program::ProgramT &program,
     };
     options.threads = threads;
     MBC_ASSIGN(auto checkpoint, TorchDistCheckpoint::open(path, options));
-    MBC_TRY(checkConfig(program, checkpoint->folder() / "mbc" / "files" /
-                                     "config.json"));
-    std::string name = checkpoint->folder().string();
-    result = {PlanSide::Megatron, std::move(checkpoint), name};
+    fs::path at = checkpoint->folder();
+    result = {PlanSide::Megatron, std::move(checkpoint), at.string(),
+              at / "mbc" / "files" / "config.json"};
     return result;
   }
   case CheckpointKind::LegacyTorch:

@@ -15,15 +15,20 @@ struct WeightFolder {
   PlanSide format;
   std::unique_ptr<TensorSet> set;
   std::string name; ///< for messages
+  /// Its config.json, or the one that the import recorded. May not exist.
+  std::filesystem::path config;
 };
 
 /// Opens a Hugging Face folder or a Megatron torch_dist checkpoint. An Input
-/// error where its config.json, or the one that the import recorded, is not of
-/// an architecture of the program, or differs from what the program was
-/// compiled for in a field that both have; for legacy checkpoints, whose ranks
-/// are put together by the compiler, and for FP8 weights, with what to do.
-Expected<WeightFolder> openWeights(const program::ProgramT &program,
-                                   const std::filesystem::path &path,
+/// error, with what to do, for legacy checkpoints, whose ranks are put together
+/// by the compiler, and for FP8 weights.
+Expected<WeightFolder> openWeights(const std::filesystem::path &path,
                                    unsigned threads);
+
+/// An Input error where a config.json is not of an architecture of the program,
+/// or differs from what the program was compiled for in a field that both have.
+/// A file that does not exist says nothing.
+Status checkConfig(const program::ProgramT &program,
+                   const std::filesystem::path &config);
 
 } // namespace mbc

@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+os.environ["MBC_CACHE"] = "off"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 

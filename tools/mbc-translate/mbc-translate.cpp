@@ -3,6 +3,7 @@
 #include "compiler/Frontend/TranslateRegistration.h"
 #include "compiler/Pipelines.h"
 #include "compiler/Target/PlanTarget.h"
+#include "compiler/Target/ProgramTarget.h"
 
 #include "mlir/Tools/mlir-translate/MlirTranslateMain.h"
 
@@ -10,5 +11,6 @@ int main(int argc, char **argv) {
   mbc::registerFrontendTranslations();
   mbc::registerProveTranslation();
   mbc::wmap::registerPlanTranslations();
+  mbc::exec::registerProgramTranslations();
   return failed(mlir::mlirTranslateMain(argc, argv, "mbc translation tool\n"));
 }
