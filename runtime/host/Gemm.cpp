@@ -2,19 +2,20 @@
 //
 // A weight is rows of k, as checkpoints store it, and is multiplied as it lies
 // (kernels/Products.cpp). A call of few rows reads it once and is as fast as
-// memory: each worker has one stretch of it.
+// memory: each worker has one stretch of it. More rows are cut into blocks that
+// stay in the second cache level.
 //
 //===----------------------------------------------------------------------===//
 
 #include "runtime/host/Gemm.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace mbc::host {
 
-/// Rows and columns of a block of results; a task has at least a block.
-constexpr int64_t blockRows = 512;
+/// Of a block of x.
+constexpr int64_t blockBytes = 384 << 10;
+/// Columns of a block of results, and of a stretch that one task has at least.
 constexpr int64_t blockColumns = 96;
 /// Up to here memory sets the pace.
 constexpr int64_t fewRows = 8;
@@ -51,30 +52,21 @@ void multiply(const Product &p, ThreadPool &pool, ProductScratch &scratch) {
   const std::byte *x = p.x;
   int64_t ldx = p.ldx;
   Elem xElem = pairs ? Elem::BF16 : Elem::F32;
-  // Many rows are laid apart by an odd number of cache lines, so that they do
-  // not all compete for the same places of the cache.
-  int64_t bytes = sizeOf(xElem), line = 64 / bytes;
-  bool spread = p.m > fewRows;
-  if (spread || (!pairs && p.xElem != Elem::F32)) {
-    if (spread)
-      ldx = ((p.k + line - 1) / line | 1) * line;
-    else
-      ldx = p.k;
-    scratch.x.resize(p.m * ldx * bytes);
+  if (!pairs && p.xElem != Elem::F32) {
+    scratch.x.resize(p.m * p.k);
     pool.run(p.m, [&](size_t row, unsigned) {
-      const std::byte *from = p.x + row * p.ldx * sizeOf(p.xElem);
-      std::byte *to = scratch.x.data() + row * ldx * bytes;
-      if (pairs)
-        std::memcpy(to, from, p.k * bytes);
-      else
-        k.toFloat(p.xElem, from, reinterpret_cast<float *>(to), p.k);
+      k.toFloat(p.xElem, p.x + row * p.ldx * sizeOf(p.xElem),
+                scratch.x.data() + row * p.k, p.k);
     });
-    x = scratch.x.data();
+    x = reinterpret_cast<const std::byte *>(scratch.x.data());
+    ldx = p.k;
   }
 
   // Stretches of columns, each for blocks of rows.
   int64_t workers = pool.size();
-  int64_t rows = std::min(blockRows, p.m);
+  int64_t rows = std::clamp<int64_t>(
+      blockBytes / (p.k * int64_t(sizeOf(xElem))) / 16 * 16, 64, 512);
+  rows = std::min(rows, p.m);
   int64_t stretches = p.m <= fewRows ? workers : 4 * workers;
   int64_t columns = (p.n + stretches - 1) / stretches;
   columns = std::max(blockColumns, (columns + 15) / 16 * 16);

@@ -29,7 +29,7 @@ struct Product {
 
 /// Scratch of products, kept between calls.
 struct ProductScratch {
-  std::vector<std::byte> x;
+  std::vector<float> x;
   std::vector<std::vector<float>> sums; ///< of each worker
 };
 

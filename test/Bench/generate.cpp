@@ -52,7 +52,7 @@ int main(int argc, char **argv) {
   int threads = number(3, 2), prompt = number(4, 512), fresh = number(5, 64),
       repeats = number(6, 5);
   auto program = need(readProgram(argv[1]));
-  WeightFolder folder = need(openWeights(*program, argv[2], threads));
+  WeightFolder folder = need(openWeights(argv[2], threads));
   auto source = need(
       WeightSource::create(*program, folder.format, *folder.set, folder.name));
   auto session = need(host::Session::create(
@@ -88,8 +88,8 @@ int main(int argc, char **argv) {
     prefills.push_back(now() - start);
     start = now();
     for (int i = 0; i < fresh; ++i) {
-      auto best = static_cast<int32_t>(
-          std::ranges::max_element(logits) - logits.begin());
+      auto best = static_cast<int32_t>(std::ranges::max_element(logits) -
+                                       logits.begin());
       host::Call call;
       call.rows = 1;
       call.sequences = {{0, 1, 0, prompt + i}};

@@ -19,15 +19,16 @@ namespace {
 /// Rows of w of one register tile, and rows of x: their sums, w and one vector
 /// of x fill the registers.
 constexpr int tileColumns = 4;
-constexpr int tileRows = lanes == 16 ? 6 : 2;
+constexpr int tileRows = lanes == 16 ? 4 : 2;
 /// A strip of w, so wide and so deep, stays in the first cache level while rows
 /// of x pass by, so many and of so many bytes that they stay in the second.
 constexpr int stripColumns = 8;
 constexpr int64_t depthBytes = 3072;
 constexpr int mostPassing = 60;
 constexpr int64_t passingBytes = 512 << 10;
-/// Of one row of x, columns whose sums fill a vector.
-constexpr int rowColumns = lanes > stripColumns ? lanes : stripColumns;
+/// Columns of M rows whose sums fill at least a vector.
+template <int M>
+constexpr int columnsOf = M * tileColumns >= lanes ? tileColumns : lanes / M;
 
 /// The sum of each of the vectors, in one; each by halves, as `sumOf`.
 inline Vec sumsOf(const Vec *a) {
@@ -69,15 +70,10 @@ inline Vec sumsOf(const Vec *a) {
 /// Elements of one row and of another that one multiplication takes.
 template <bool Pairs> constexpr int64_t stepSize = Pairs ? 2 * lanes : lanes;
 
-/// acc[m][j] += products of M rows of x and four of w, elements [k0, k1), from
-/// zero where `first`; rows of acc are C vectors apart.
-template <Elem E, bool Pairs, int M, int C>
+/// sums[m][j] += products of M rows of x and four of w, elements [k0, k1).
+template <Elem E, bool Pairs, int M>
 inline void addTile(const char *const *x, const char *const *w, int64_t k0,
-                    int64_t k1, bool first, Vec *acc) {
-  Vec sums[M][tileColumns];
-  for (int m = 0; m < M; ++m)
-    for (int j = 0; j < tileColumns; ++j)
-      sums[m][j] = first ? Vec{} : acc[m * C + j];
+                    int64_t k1, Vec (&sums)[M][tileColumns]) {
   auto step = [&](auto loadX, auto loadW, auto multiply) {
     decltype(loadW(w[0])) v[tileColumns];
     for (int j = 0; j < tileColumns; ++j)
@@ -118,9 +114,6 @@ inline void addTile(const char *const *x, const char *const *w, int64_t k0,
       step([&](const char *p) { return loadPart<Elem::F32>(p, i, k1 - i); },
            [&](const char *p) { return loadPart<E>(p, i, k1 - i); }, multiply);
   }
-  for (int m = 0; m < M; ++m)
-    for (int j = 0; j < tileColumns; ++j)
-      acc[m * C + j] = sums[m][j];
 }
 
 template <Elem E, bool Pairs> class DotsOf {
@@ -143,11 +136,8 @@ public:
         strip(m, rows, n);
     }
     // A single row reads w once, whatever its depth.
-    if (whole < d.m)
-      for (int64_t n = 0; n < d.n; n += rowColumns) {
-        Vec acc[rowColumns];
-        tiles<1, rowColumns>(whole, n, 0, d.k, acc);
-      }
+    for (int64_t n = 0; whole < d.m && n < d.n; n += columnsOf<1>)
+      tiles<1>(whole, n, 0, d.k, nullptr);
   }
 
 private:
@@ -155,47 +145,69 @@ private:
 
   /// Some rows of x with one strip of w.
   void strip(int64_t m0, int64_t rows, int64_t n0) {
-    Vec acc[mostPassing * stripColumns];
+    // What a depth leaves for the next.
+    Vec kept[mostPassing * stripColumns];
     for (int64_t k0 = 0; k0 < d.k; k0 += depth) {
       int64_t k1 = d.k - k0 < depth ? d.k : k0 + depth, m = 0;
-      // Sums that no later depth needs are in one place, again and again.
-      auto at = [&] { return acc + (depth < d.k ? m * stripColumns : 0); };
       for (; m + tileRows <= rows; m += tileRows)
-        tiles<tileRows, stripColumns>(m0 + m, n0, k0, k1, at());
+        across<tileRows>(m0 + m, n0, k0, k1, kept + m * stripColumns);
       for (; m < rows; m += 2)
-        tiles<2, stripColumns>(m0 + m, n0, k0, k1, at());
+        across<2>(m0 + m, n0, k0, k1, kept + m * stripColumns);
     }
   }
 
-  /// M rows with C columns; after the last depth, their sums are results.
-  template <int M, int C>
-  void tiles(int64_t m0, int64_t n0, int64_t k0, int64_t k1, Vec *acc) {
-    const char *x[M], *w[tileColumns];
+  template <int M>
+  void across(int64_t m0, int64_t n0, int64_t k0, int64_t k1, Vec *kept) {
+    for (int c = 0; c < stripColumns && n0 + c < d.n; c += columnsOf<M>)
+      tiles<M>(m0, n0 + c, k0, k1, kept + c * M);
+  }
+
+  /// M rows with as many columns as fill vectors of sums, which are results
+  /// after the last depth, else `kept`.
+  template <int M>
+  void tiles(int64_t m0, int64_t n0, int64_t k0, int64_t k1, Vec *kept) {
+    constexpr int columns = columnsOf<M>, groups = columns / tileColumns;
+    constexpr int vectors = (M * columns + lanes - 1) / lanes;
+    const char *x[M];
     for (int m = 0; m < M; ++m)
       x[m] =
           static_cast<const char *>(d.x) + (m0 + m) * d.ldx * (Pairs ? 2 : 4);
-    int64_t columns = d.n - n0 < C ? d.n - n0 : C;
-    for (int j0 = 0; j0 < C; j0 += tileColumns) {
+    int64_t left = d.n - n0 < columns ? d.n - n0 : columns;
+    // Rounded up to whole vectors of sums.
+    Vec sums[vectors * lanes] = {};
+    for (int g = 0; g < groups; ++g) {
+      const char *w[tileColumns];
       for (int j = 0; j < tileColumns; ++j) {
         // Behind the last row it is the last again, and not stored.
-        int64_t column = j0 + j < columns ? j0 + j : columns - 1;
+        int64_t column = g * tileColumns + j;
+        column = column < left ? column : left - 1;
         w[j] =
             static_cast<const char *>(d.w) + (n0 + column) * d.ldw * sizeOf(E);
       }
-      addTile<E, Pairs, M, C>(x, w, k0, k1, k0 == 0, acc + j0);
+      auto &tile =
+          *reinterpret_cast<Vec(*)[M][tileColumns]>(sums + g * M * tileColumns);
+      if (k0 > 0)
+        memcpy(tile, kept + g * M * tileColumns, sizeof(tile));
+      addTile<E, Pairs, M>(x, w, k0, k1, tile);
+      if (k1 < d.k)
+        memcpy(kept + g * M * tileColumns, tile, sizeof(tile));
     }
     if (k1 < d.k)
       return;
-    float results[M * C];
-    for (int i = 0; i < M * C; i += lanes)
-      store(results + i, sumsOf(acc + i));
-    for (int m = 0; m < M; ++m) {
-      float *out = d.out + (m0 + m) * d.ldo + n0;
-      if (columns == C)
-        memcpy(out, results + m * C, C * sizeof(float));
-      else
-        memcpy(out, results + m * C, columns * sizeof(float));
-    }
+    float results[vectors * lanes];
+    for (int v = 0; v < vectors; ++v)
+      store(results + v * lanes, sumsOf(sums + v * lanes));
+    for (int g = 0; g < groups; ++g)
+      for (int m = 0; m < M; ++m) {
+        const float *from = results + (g * M + m) * tileColumns;
+        float *to = d.out + (m0 + m) * d.ldo + n0 + g * tileColumns;
+        int64_t rest = left - g * tileColumns;
+        if (rest >= tileColumns)
+          memcpy(to, from, tileColumns * sizeof(float));
+        else
+          for (int64_t j = 0; j < rest; ++j)
+            to[j] = from[j];
+      }
   }
 
   const Dots &d;
@@ -243,7 +255,7 @@ inline void weighColumns(const Weigh &w, int64_t c, int64_t part) {
 }
 
 template <Elem E> void weighAs(const Weigh &w) {
-  constexpr int wide = lanes == 16 ? 6 : 2;
+  constexpr int wide = lanes == 16 ? 4 : 2;
   int64_t c = 0;
   for (; c + wide * lanes <= w.n; c += wide * lanes)
     weighColumns<E, wide>(w, c, 0);
