@@ -15,7 +15,12 @@ endfunction()
 # stay out of the link.
 function(mbc_use_static_llvm)
   get_property(libraries GLOBAL PROPERTY MLIR_ALL_LIBS)
-  foreach(library ${libraries} LLVMSupport)
+  # What the ELF linker uses; the others ask for MLIR's parts themselves.
+  set(lldELF_parts LLVMBinaryFormat LLVMBitWriter LLVMCore LLVMDebugInfoDWARF LLVMDemangle
+    LLVMDTLTO LLVMLTO LLVMMC LLVMObject LLVMOption LLVMPasses LLVMSupport LLVMTargetParser)
+  set(lldCommon_parts LLVMCodeGen LLVMCore LLVMDebugInfoDWARF LLVMDemangle LLVMMC LLVMOption
+    LLVMSupport LLVMTarget LLVMTargetParser)
+  foreach(library ${libraries} LLVMSupport LLVMExtensions lldELF lldCommon)
     if(NOT TARGET ${library})
       continue()
     endif()
@@ -23,9 +28,15 @@ function(mbc_use_static_llvm)
     if(NOT needed)
       continue()
     endif()
-    list(TRANSFORM needed REPLACE "^LLVM$" LLVMCore)
+    if(DEFINED ${library}_parts)
+      list(TRANSFORM needed REPLACE "^LLVM$" "${${library}_parts}")
+    else()
+      list(TRANSFORM needed REPLACE "^LLVM$" LLVMCore)
+    endif()
     # Debian's LLVM can use Z3, which mbc never calls.
     list(FILTER needed EXCLUDE REGEX "libz3|Z3")
+    # compiler/Codegen/StaticParts.cpp
+    list(FILTER needed EXCLUDE REGEX "^Polly")
     if(TARGET zstd::libzstd_static)
       list(TRANSFORM needed REPLACE "^zstd::libzstd_shared$" zstd::libzstd_static)
     endif()

@@ -47,40 +47,6 @@ void buildPlanning(OpPassManager &passes,
   passes.addPass(wmap::createWMapPlan());
 }
 
-static const Phase phaseTable[] = {
-    {"parse", "the declarations as they are written", nullptr},
-    {"elaborate", "proved, and static for one config.json", nullptr},
-    {"instantiate", "functions of static rows, a body for each kind of layer",
-     [](OpPassManager &passes, const PhaseOptions &options) {
-       // What follows grows with neither depth nor the number of callers of a
-       // block.
-       passes.addPass(nn::createNNInstantiate(options.entries));
-     }},
-    {"fuse", "pointwise operations and row reductions in clusters",
-     [](OpPassManager &passes, const PhaseOptions &) {
-       // Before commands are chosen, as a cluster is one of them.
-       passes.addPass(nn::createNNFuse());
-     }},
-    {"select", "a command for every operation",
-     [](OpPassManager &passes, const PhaseOptions &options) {
-       passes.addPass(createNNToExec(options.selection));
-     }},
-    {"plan", "a place in the arena for every buffer",
-     [](OpPassManager &passes, const PhaseOptions &) {
-       // Last, when every buffer is known.
-       passes.addPass(createExecPlanMemory());
-       passes.addPass(createExecVerifyPlanned());
-     }},
-};
-
-ArrayRef<Phase> phases() { return phaseTable; }
-
-const Phase *findPhase(StringRef name) {
-  const Phase *found = llvm::find_if(
-      phaseTable, [&](const Phase &phase) { return phase.name == name; });
-  return found == std::end(phaseTable) ? nullptr : found;
-}
-
 void registerProveTranslation() {
   static TranslateRegistration prove(
       "mbc-prove", "import a .mbc file and prove its mappings",

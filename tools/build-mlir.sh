@@ -4,7 +4,7 @@
 #   tools/build-mlir.sh SOURCE PREFIX [CMAKE_ARGUMENT...]
 #
 # SOURCE: the unpacked llvm-project-22.1.x.src.tar.xz of github.com/llvm/llvm-project/releases; PREFIX: where to install.
-# Needs CMake 3.20, Ninja, Python 3 and a C++17 compiler, and 2 GB of disk; 513 C++ files are compiled. Then mbc itself:
+# Needs CMake 3.20, Ninja, Python 3 and a C++17 compiler, and several GB of disk. Then mbc itself:
 #   cmake -G Ninja -B build/own -DMBC_STATIC=ON -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=PREFIX
 set -euo pipefail
 case "${1-}" in -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
@@ -20,21 +20,38 @@ major=$(sed -n 's/^ *set(LLVM_VERSION_MAJOR \([0-9]*\)).*/\1/p' "$source/llvm/CM
 
 components=(
   cmake-exports llvm-headers mlir-cmake-exports mlir-headers mlir-tblgen
-  LLVM{BinaryFormat,BitstreamReader,Core,Demangle,Remarks,Support,TargetParser}
-  # mbc, mbc-opt and mbc-translate, and what these ask for
-  MLIR{IR,Pass,Parser,Presburger,OptLib,TranslateLib,SideEffectInterfaces,BytecodeOpInterface}
-  MLIR{Analysis,AsmParser,BytecodeReader,BytecodeWriter,CallInterfaces,ControlFlowInterfaces,DataLayoutInterfaces,Debug}
-  MLIR{Dialect,FunctionInterfaces,IRDL,InferIntRangeInterface,InferStridedMetadataInterface,InferTypeOpInterface}
-  MLIR{LoopLikeInterface,Observers,PluginsLib,RemarkStreamer,Support,ViewLikeInterface}
+  # what mbc, mbc-opt and mbc-translate use, and what that asks for
+  LLVM{AggressiveInstCombine,Analysis,AsmParser,AsmPrinter,BinaryFormat,BitReader,BitWriter,BitstreamReader,CFGuard,CGData,CodeGen,CodeGenTypes}
+  LLVM{Core,Coroutines,DTLTO,DebugInfoBTF,DebugInfoCodeView,DebugInfoDWARF,DebugInfoDWARFLowLevel,DebugInfoGSYM,DebugInfoMSF,DebugInfoPDB,Demangle}
+  LLVM{Extensions,FrontendAtomic,FrontendDirective,FrontendHLSL,FrontendOffloading,FrontendOpenMP,GlobalISel,HipStdPar,IRPrinter,IRReader,InstCombine}
+  LLVM{Instrumentation,LTO,Linker,MC,MCDisassembler,MCParser,ObjCARCOpts,Object,ObjectYAML,Option,Passes,Plugins,ProfileData,Remarks,SandboxIR}
+  LLVM{ScalarOpts,SelectionDAG,Support,Symbolize,Target,TargetParser,TextAPI,TransformUtils,Vectorize,X86CodeGen,X86Desc,X86Info,ipo}
+  MLIR{AMXDialect,AMXTransforms,AffineAnalysis,AffineDialect,AffineTransforms,AffineUtils,Analysis,ArithAttrToLLVMConversion,ArithDialect}
+  MLIR{ArithToLLVM,ArithTransforms,ArithUtils,ArmNeonDialect,ArmNeonTransforms,ArmSVEDialect,ArmSVETransforms,AsmParser,BufferizationDialect}
+  MLIR{BufferizationTransforms,BuiltinToLLVMIRTranslation,BytecodeOpInterface,BytecodeReader,BytecodeWriter,CallInterfaces,CastInterfaces}
+  MLIR{ComplexDialect,ControlFlowDialect,ControlFlowInterfaces,ControlFlowToLLVM,DLTIDialect,DataLayoutInterfaces,Debug,DestinationStyleOpInterface}
+  MLIR{Dialect,DialectUtils,FuncDialect,FuncToLLVM,FuncTransforms,FunctionInterfaces,GPUDialect,GPUUtils,IR,IRDL,IndexingMapOpInterface}
+  MLIR{InferIntRangeCommon,InferIntRangeInterface,InferStridedMetadataInterface,InferTypeOpInterface,LLVMCommonConversion,LLVMDialect,LLVMIRTransforms}
+  MLIR{LLVMToLLVMIRTranslation,LinalgDialect,LoopLikeInterface,MaskableOpInterface,MaskingOpInterface,MathDialect,MathToLLVM,MemOpInterfaces}
+  MLIR{MemRefDialect,MemRefTransforms,MemRefUtils,MemorySlotInterfaces,NVGPUDialect,NVVMDialect,Observers,OpenACCMPCommon,OpenMPDialect,OptLib}
+  MLIR{PDLDialect,PDLInterpDialect,PDLToPDLInterp,ParallelCombiningOpInterface,Parser,Pass,PluginsLib,Presburger,PtrMemorySpaceInterfaces}
+  MLIR{ReconcileUnrealizedCasts,RemarkStreamer,Rewrite,RewritePDL,RuntimeVerifiableOpInterface,SCFDialect,SCFToControlFlow,SCFTransforms,SCFUtils}
+  MLIR{ShapedOpInterfaces,ShardDialect,ShardingInterface,SideEffectInterfaces,SparseTensorDialect,SubsetOpInterface,Support,TargetLLVMIRExport}
+  MLIR{TensorDialect,TensorTransforms,TensorUtils,TilingInterface,TransformUtils,Transforms,TranslateLib,UBDialect,ValueBoundsOpInterface}
+  MLIR{VectorDialect,VectorInterfaces,VectorToLLVM,VectorToLLVMPass,VectorTransforms,VectorUtils,ViewLikeInterface,X86VectorDialect}
+  MLIR{X86VectorTransforms,X86VectorUtils}
+  lld-cmake-exports lld{Common,ELF}
 )
 build=$prefix/build
 # RTTI because mbc uses it; of the libraries that LLVM could use, none.
 cmake -G Ninja -S "$source/llvm" -B "$build" \
   -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" \
-  -DLLVM_ENABLE_PROJECTS=mlir -DLLVM_TARGETS_TO_BUILD=Native -DLLVM_ENABLE_RTTI=ON \
+  '-DLLVM_ENABLE_PROJECTS=mlir;lld' -DLLVM_TARGETS_TO_BUILD=X86 -DLLVM_ENABLE_RTTI=ON \
   -DLLVM_ENABLE_ZLIB=OFF -DLLVM_ENABLE_ZSTD=OFF -DLLVM_ENABLE_LIBXML2=OFF -DLLVM_ENABLE_LIBEDIT=OFF -DLLVM_ENABLE_Z3_SOLVER=OFF \
   -DLLVM_INCLUDE_TESTS=OFF -DLLVM_INCLUDE_BENCHMARKS=OFF -DLLVM_INCLUDE_EXAMPLES=OFF \
   -DLLVM_DISTRIBUTION_COMPONENTS="$(IFS=';' && echo "${components[*]}")" "$@"
 cmake --build "$build" --target install-distribution
+# The headers of lld are of no component.
+cp -r "$source/lld/include/lld" "$prefix/include/"
 rm -rf "$build"
 echo "build-mlir: $prefix is ready"

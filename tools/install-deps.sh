@@ -8,7 +8,7 @@ set -euo pipefail
 
 packages=(
   # the compiler framework, and the compiler, linker and linters that go with it
-  libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools clang-22 lld-22 clang-format-22 clang-tidy-22
+  libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools clang-22 lld-22 liblld-22-dev clang-format-22 clang-tidy-22
   # build tools
   cmake ninja-build ccache pkg-config git
   # libraries

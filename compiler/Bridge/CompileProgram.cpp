@@ -3,7 +3,7 @@
 #include "compiler/Bridge/Counts.h"
 #include "compiler/Bridge/ProvedModel.h"
 #include "compiler/Frontend/Import.h"
-#include "compiler/Pipelines.h"
+#include "compiler/Phases.h"
 #include "compiler/Target/ProgramTarget.h"
 
 #include "mlir/Pass/PassManager.h"
@@ -85,6 +85,7 @@ ProvedModel::compile(const CompileOptions &options) {
   what.selection.dtype = options.dtype == DType::BF16  ? "bf16"
                          : options.dtype == DType::F16 ? "f16"
                                                        : "f32";
+  llvm::append_range(what.code.targets, options.targets);
   bool on = true;
   for (auto [number, phase] : llvm::enumerate(phases())) {
     if (phase.build) {

@@ -111,6 +111,9 @@ std::optional<DigestText> programKey(const ModelLibrary &library,
       material.add(size);
   }
   material.add(compile.length);
+  material.add(compile.targets.size());
+  for (const std::string &target : compile.targets)
+    material.add(target);
 
   material.add(set.tensors().size());
   for (const TensorInfo &info : set.tensors()) {

@@ -53,6 +53,8 @@ struct CompileOptions {
   std::function<Expected<bool>(size_t number, std::string_view phase,
                                const std::string &text)>
       seen;
+  /// Processors to bring native code for, of `codeTargets`.
+  std::vector<std::string> targets;
 };
 
 /// The first of the architectures that a config.json names; an Input error,

@@ -2,10 +2,11 @@
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ProgramOptions.h"
 #include "compiler/Commands/ReferenceOptions.h"
-#include "compiler/Pipelines.h"
+#include "compiler/Phases.h"
 #include "runtime/commands/CostReport.h"
 #include "runtime/core/File.h"
 #include "runtime/core/Text.h"
+#include "runtime/program/NativeImage.h"
 #include "runtime/program/Program.h"
 
 #include <algorithm>
@@ -58,6 +59,7 @@ Expected<CompileOptions> parseOptions(const CompileCommandOptions &options) {
     MBC_ASSIGN(result.length,
                parseCount("--length", options.length, 1, 1 << 30));
   }
+  result.targets.assign(codeTargets.begin(), codeTargets.end());
   return result;
 }
 

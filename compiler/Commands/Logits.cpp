@@ -5,6 +5,7 @@
 #include "compiler/Commands/ProgramOptions.h"
 #include "compiler/Commands/ReferenceOptions.h"
 #include "runtime/commands/ComputeLogits.h"
+#include "runtime/host/NativeCode.h"
 #include "runtime/program/Program.h"
 #include "runtime/program/ProgramCache.h"
 #include "runtime/program/WeightFolder.h"
@@ -122,6 +123,9 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
   run.compile.chunks = {
       std::min(chunk, std::bit_ceil<uint64_t>(run.tokens.ids.size()))};
   run.compile.length = length;
+  // It runs here and now.
+  if (std::string_view target = host::codeTarget(); !target.empty())
+    run.compile.targets.emplace_back(target);
   if (!options.noCache && !cache.isOff())
     if (std::optional<Outcome> outcome = run.runCached())
       return std::move(*outcome);

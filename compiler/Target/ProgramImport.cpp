@@ -32,6 +32,8 @@ program::ProgramT restOf(program::ProgramT program) {
   program.states.clear();
   program.ropes.clear();
   program.kernels.clear();
+  program.entries.clear();
+  program.code.clear();
   program.functions.clear();
   program.locations.clear();
   program.length = 0;
@@ -163,7 +165,9 @@ void Importer::addCommand(const program::CommandT &command) {
     for (uint32_t operand : rows->operands)
       views.push_back(view(operand));
     RowsOp::create(builder, loc, symbol(program.kernels[rows->kernel]->name),
-                   views);
+                   views,
+                   rows->code < 0 ? FlatSymbolRefAttr()
+                                  : symbol(program.entries[rows->code]->name));
   } else if (const auto *angles = op.AsAngles()) {
     Value positions = view(angles->positions);
     AnglesOp::create(builder, loc,
@@ -256,6 +260,13 @@ void Importer::addDeclarations() {
     KernelOp::create(builder, unknown, kernel->name, kernel->operands,
                      builder.getArrayAttr(steps));
   }
+  for (const auto &entry : program.entries)
+    EntryOp::create(builder, unknown, entry->name, entry->scratch);
+  for (const auto &code : program.code)
+    ImageOp::create(
+        builder, unknown, code->target,
+        ArrayRef(reinterpret_cast<const int8_t *>(code->image.data()),
+                 code->image.size()));
 }
 
 void Importer::addFile(ProgramOp op) {
@@ -347,6 +358,8 @@ FailureOr<program::ProgramT> exportProgramFile(ModuleOp module) {
   file.states = std::move(said.states);
   file.ropes = std::move(said.ropes);
   file.kernels = std::move(said.kernels);
+  file.entries = std::move(said.entries);
+  file.code = std::move(said.code);
   file.functions = std::move(said.functions);
   file.locations = std::move(said.locations);
   auto text = [&](StringRef name, std::string &to) {

@@ -55,6 +55,19 @@ public:
       addRope(rope);
     for (auto kernel : op.getOps<KernelOp>())
       addKernel(kernel);
+    for (auto entry : op.getOps<EntryOp>()) {
+      index[entry] = program.entries.size();
+      auto &table =
+          program.entries.emplace_back(std::make_unique<program::EntryT>());
+      table->name = entry.getSymName().str();
+      table->scratch = entry.getScratch();
+    }
+    for (auto image : op.getOps<ImageOp>()) {
+      auto &table =
+          program.code.emplace_back(std::make_unique<program::NativeCodeT>());
+      table->target = image.getTarget().str();
+      table->image.assign(image.getBytes().begin(), image.getBytes().end());
+    }
     for (auto function : op.getOps<FuncOp>())
       addFunction(function);
     return std::move(program);
@@ -245,6 +258,8 @@ private:
           table.kernel = symbol(rows.getKernelAttr());
           for (Value operand : rows.getViews())
             table.operands.push_back(view(operand));
+          if (rows.getCodeAttr())
+            table.code = symbol(rows.getCodeAttr());
           out.Set(std::move(table));
         })
         .Case([&](AnglesOp angles) {

@@ -134,6 +134,13 @@ LogicalResult KernelOp::verify() {
   return success();
 }
 
+LogicalResult ImageOp::verify() {
+  // (X16) of images: there is something to load.
+  if (getTarget().empty() || getBytes().empty())
+    return emitOpError("needs a target and bytes");
+  return success();
+}
+
 LogicalResult FuncOp::verify() {
   // (X06) the arguments are the inputs and the outputs.
   if (getBody().getNumArguments() !=
@@ -260,6 +267,10 @@ LogicalResult TakeOp::verify() {
 LogicalResult RowsOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto kernel = lookup<KernelOp>(*this, symbols, getKernelAttr(), "kernel");
   if (failed(kernel))
+    return failure();
+  // (X16) of row kernels: their code is an entry of the program.
+  if (getCodeAttr() &&
+      failed(lookup<EntryOp>(*this, symbols, getCodeAttr(), "entry")))
     return failure();
   // (X12) loads and stores are of the size of their views' rows, and all views
   // but weights have the same rows.

@@ -78,6 +78,20 @@ def Exec_KernelOp : Exec_Op<"kernel", [Symbol, HasParent<"ProgramOp">]> {
   let hasVerifier = 1;
 }
 
+def Exec_EntryOp : Exec_Op<"entry", [Symbol, HasParent<"ProgramOp">]> {
+  let summary = "native code of a row kernel for operands of one layout";
+  let description = [{ `scratch`: bytes that a call needs for itself. }];
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$scratch);
+  let assemblyFormat = "$sym_name `scratch` $scratch attr-dict";
+}
+
+def Exec_ImageOp : Exec_Op<"image", [HasParent<"ProgramOp">]> {
+  let summary = "a shared object with every entry, for a processor";
+  let arguments = (ins StrAttr:$target, DenseI8ArrayAttr:$bytes);
+  let assemblyFormat = "$target $bytes attr-dict";
+  let hasVerifier = 1;
+}
+
 def Exec_FuncOp : Exec_Op<"func", [IsolatedFromAbove, Symbol, NoTerminator,
                                    SingleBlock, HasParent<"ProgramOp">]> {
   let summary = "a function over at most `rows` packed tokens";
@@ -151,8 +165,12 @@ def Exec_TakeOp : Exec_Command<"take",
 }
 def Exec_RowsOp : Exec_Op<"rows", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a row kernel over every row";
-  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<Exec_View>:$views);
-  let assemblyFormat = "$kernel `(` $views `)` attr-dict `:` type($views)";
+  let description = [{ `code`: the entry that does the same for these views. }];
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<Exec_View>:$views,
+                       OptionalAttr<FlatSymbolRefAttr>:$code);
+  let assemblyFormat = [{
+    $kernel `(` $views `)` (`code` $code^)? attr-dict `:` type($views)
+  }];
 }
 def Exec_AnglesOp : Exec_Op<"angles", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "cosines, then sines, of the rows' positions";

@@ -100,23 +100,30 @@ void runStep(const program::RowStepT &step, const Kernels &k, float *out,
 
 } // namespace
 
-void runRows(const program::RowKernelT &kernel,
-             std::span<const BoundView *const> operands, int64_t rows,
-             ThreadPool &pool) {
-  const Kernels &k = kernels();
-  Layout layout(kernel);
+void forRowsInTasks(
+    int64_t rows, ThreadPool &pool,
+    const std::function<void(int64_t, int64_t, unsigned)> &work) {
   // A task is some rows, so that weights are read once for many.
   int64_t perTask = std::max<int64_t>(
       1, std::min<int64_t>(64, (rows + 4 * pool.size() - 1) /
                                    (4 * int64_t(pool.size()))));
   size_t tasks = (rows + perTask - 1) / perTask;
-  std::vector<std::vector<float>> scratch(pool.size());
   pool.run(tasks, [&](size_t task, unsigned worker) {
+    int64_t begin = static_cast<int64_t>(task) * perTask;
+    work(begin, std::min(rows, begin + perTask), worker);
+  });
+}
+
+void runRows(const program::RowKernelT &kernel,
+             std::span<const BoundView *const> operands, int64_t rows,
+             ThreadPool &pool) {
+  const Kernels &k = kernels();
+  Layout layout(kernel);
+  std::vector<std::vector<float>> scratch(pool.size());
+  forRowsInTasks(rows, pool, [&](int64_t begin, int64_t end, unsigned worker) {
     if (scratch[worker].empty())
       scratch[worker].resize(layout.total);
     float *values = scratch[worker].data();
-    int64_t begin = static_cast<int64_t>(task) * perTask;
-    int64_t end = std::min(rows, begin + perTask);
     for (int64_t row = begin; row < end; ++row)
       for (size_t s = 0; s < kernel.steps.size(); ++s) {
         const program::RowStepT &step = *kernel.steps[s];

@@ -6,6 +6,7 @@
 #include "runtime/schema/program_generated.h"
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,11 @@ struct BoundView {
 
   int64_t size(size_t i) const { return dims[i]; }
 };
+
+/// Calls `work(begin, end, worker)` for parts of [0, rows).
+void forRowsInTasks(
+    int64_t rows, ThreadPool &pool,
+    const std::function<void(int64_t, int64_t, unsigned)> &work);
 
 /// Runs a kernel's steps for `rows` rows. Values live in a row's worth of
 /// float32 scratch, so memory is read and written once.

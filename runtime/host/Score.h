@@ -11,8 +11,9 @@ namespace mbc::host {
 inline constexpr const char *scoreFunction = "score";
 
 /// Runs `batch` sequences of `length` tokens each, in chunks of the functions'
-/// rows, or as many at once as fit such a chunk and the state; hands on the logits of [batch * length] rows in
-/// order: `sink(first row, logits of some rows)`.
+/// rows, or as many at once as fit such a chunk and the state; hands on the
+/// logits of [batch * length] rows in order: `sink(first row, logits of some
+/// rows)`.
 Status
 score(Session &session, const program::ProgramT &program,
       std::span<const int32_t> tokens, int64_t batch, int64_t length,

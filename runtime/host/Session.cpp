@@ -39,6 +39,7 @@ Session::create(const program::ProgramT &program,
   MBC_ASSIGN(session->arena, Memory::allocate(layout.arena, "scratch"));
   session->states.useLargePages(0, layout.states);
   session->arena.useLargePages(0, layout.arena);
+  MBC_ASSIGN(session->code, NativeCode::load(program));
   session->ropeLengths.assign(program.ropes.size(), 0);
   return session;
 }
@@ -306,7 +307,10 @@ Status Session::runCommand(Frame &frame, const program::OpUnion &op,
       if (!views[operand].shared)
         count = rowsOf(frame, views[operand]);
     }
-    runRows(*program.kernels[rows->kernel], operands, count, pool);
+    if (code && rows->code >= 0)
+      code->runRows(rows->code, operands, count, pool);
+    else
+      runRows(*program.kernels[rows->kernel], operands, count, pool);
   } else if (const auto *attention = op.AsAttention()) {
     AttentionCall call{};
     call.q = &views[attention->q];

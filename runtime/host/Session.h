@@ -5,6 +5,7 @@
 #include "runtime/core/Error.h"
 #include "runtime/host/Attention.h"
 #include "runtime/host/Gemm.h"
+#include "runtime/host/NativeCode.h"
 #include "runtime/host/Weights.h"
 #include "runtime/program/Program.h"
 
@@ -37,7 +38,8 @@ struct Call {
 /// processors. Not for several threads at once.
 class Session {
 public:
-  /// An Input error where the state or the weights exceed the machine.
+  /// Loads the code that the program brings for the machine. An Input error
+  /// where the state or the weights exceed the machine.
   static Expected<std::unique_ptr<Session>>
   create(const program::ProgramT &program, const SessionOptions &options);
   ~Session();
@@ -89,6 +91,8 @@ private:
   MemoryLayout layout;
   Weights weights;
   Memory states, arena;
+  /// Of row kernels; null: they are interpreted.
+  std::unique_ptr<NativeCode> code;
   /// Of a dynamic rope: the longest length since the last short one.
   std::vector<int64_t> ropeLengths;
   ProductScratch scratch;

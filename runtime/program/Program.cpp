@@ -9,10 +9,13 @@
 #include "runtime/core/DType.h"
 #include "runtime/core/File.h"
 #include "runtime/io/Digest.h"
+#include "runtime/program/NativeImage.h"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <functional>
+#include <set>
 
 namespace mbc {
 
@@ -112,6 +115,7 @@ private:
   Status checkState(const program::StateT &state);
   Status checkRope(const program::RopeT &rope);
   Status checkKernel(const program::RowKernelT &kernel);
+  Status checkCode();
   Status checkView(const program::FunctionT &function,
                    const program::ViewT &view);
   Status checkBody(const program::FunctionT &function,
@@ -338,6 +342,12 @@ Status Checker::checkCommand(const program::FunctionT &function,
     const program::RowKernelT &kernel = *program.kernels[rows->kernel];
     if (rows->operands.size() != kernel.operands)
       return unfit("row kernel");
+    // (P13) code is an entry.
+    if (rows->code != -1 &&
+        (rows->code < 0 ||
+         static_cast<size_t>(rows->code) >= program.entries.size()))
+      return bad("a command of '{}' has no entry {}", function.name,
+                 rows->code);
     uint32_t count = 0;
     for (uint32_t operand : rows->operands) {
       MBC_TRY(checkViews(function, layers, {operand}));
@@ -448,6 +458,25 @@ Status Checker::checkBody(const program::FunctionT &function,
   return {};
 }
 
+Status Checker::checkCode() {
+  // (P12) entries have names of their own; every image is for another known
+  // processor, and is one that can be loaded without running anything.
+  std::set<std::string_view> names, targets;
+  for (const auto &entry : program.entries)
+    if (entry->name.empty() || entry->scratch > limit ||
+        !names.insert(entry->name).second)
+      return bad("entry '{}' is no entry of native code", entry->name);
+  for (const auto &code : program.code) {
+    if (std::ranges::find(codeTargets, code->target) == codeTargets.end() ||
+        !targets.insert(code->target).second)
+      return bad("native code is for '{}'; expected each of {} once",
+                 code->target, fmt::join(codeTargets, ", "));
+    if (std::string fault = faultOfImage(code->image, names); !fault.empty())
+      return bad("native code for {} {}", code->target, fault);
+  }
+  return {};
+}
+
 Status Checker::run() {
   for (const auto &weight : program.weights)
     MBC_TRY(checkWeight(*weight));
@@ -457,6 +486,7 @@ Status Checker::run() {
     MBC_TRY(checkRope(*rope));
   for (const auto &kernel : program.kernels)
     MBC_TRY(checkKernel(*kernel));
+  MBC_TRY(checkCode());
   for (const auto &function : program.functions) {
     // (P10) rows of ports are those of the function, or fewer.
     if (function->rows == 0 || function->rows > mostRows ||

@@ -2,7 +2,9 @@
 
 #include "runtime/host/kernels/Kernels.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <string_view>
 
 namespace mbc::host {
@@ -20,16 +22,24 @@ static const Kernels *find(std::string_view isa) {
   return isa == "baseline" ? &baseline::table : nullptr;
 }
 
+/// Instruction sets, the best first.
+static constexpr std::string_view sets[] = {"v4", "v3", "baseline"};
+
+/// Where the best set that is allowed stands among them.
+static size_t &allowed() {
+  static size_t best = [] {
+    // For comparing machines: the best up to baseline, v3 or v4.
+    const char *asked = std::getenv("MBC_HOST_ISA");
+    const auto *found = asked ? std::ranges::find(sets, asked) : sets;
+    return std::min<size_t>(found - sets, std::size(sets) - 1);
+  }();
+  return best;
+}
+
 static const Kernels *choose() {
-  // For comparing machines: the best up to baseline, v3 or v4.
-  const char *asked = std::getenv("MBC_HOST_ISA");
-  bool allowed = asked == nullptr;
-  for (const char *isa : {"v4", "v3"}) {
-    allowed |= asked && std::string_view(asked) == isa;
-    if (const Kernels *table = allowed ? find(isa) : nullptr)
+  for (size_t i = allowed();; ++i)
+    if (const Kernels *table = find(sets[i]))
       return table;
-  }
-  return &baseline::table;
 }
 
 static const Kernels *&current() {
@@ -41,9 +51,23 @@ const Kernels &kernels() { return *current(); }
 
 bool selectKernels(const char *isa) {
   const Kernels *table = find(isa);
-  if (table)
+  if (table) {
     current() = table;
+    allowed() = std::ranges::find(sets, isa) - sets;
+  }
   return table != nullptr;
+}
+
+bool runsCode(const char *name) {
+#if defined(__x86_64__)
+  std::string_view target = name;
+  __builtin_cpu_init();
+  if (target == "x86-64-v4")
+    return allowed() == 0 && __builtin_cpu_supports("x86-64-v4");
+  if (target == "x86-64-v3")
+    return allowed() <= 1 && __builtin_cpu_supports("x86-64-v3");
+#endif
+  return false;
 }
 
 } // namespace mbc::host

@@ -84,6 +84,9 @@ const Kernels &kernels();
 /// From now on those of "baseline", "v3" or "v4"; false, and no change, where
 /// the machine does not run them. Not while anything computes.
 bool selectKernels(const char *isa);
+/// Whether the machine runs code for "x86-64-v3" or "x86-64-v4", and what was
+/// selected or asked for allows it.
+bool runsCode(const char *target);
 
 namespace baseline {
 extern const Kernels table;

@@ -781,3 +781,31 @@ exec.program @P f32 attributes {values = {}} {
   exec.func @f rows 3 ["a"] -> [] (%a: memref<?xi32>) {
   }
 }
+
+// -----
+
+// X16
+exec.program @P f32 attributes {values = {}} {
+  // expected-error@+1 {{needs a target and bytes}}
+  exec.image "x86-64-v3" []
+}
+
+// -----
+
+// X16
+exec.program @P f32 attributes {values = {}} {
+  // expected-error@+1 {{needs a target and bytes}}
+  exec.image "" [1]
+}
+
+// -----
+
+// X16
+exec.program @P f32 attributes {values = {}} {
+  exec.kernel @k operands 1 []
+  exec.func @f rows 3 [] -> [] () {
+    %b = exec.buffer : memref<3x4xf32>
+    // expected-error@+1 {{unknown entry 'k'}}
+    exec.rows @k(%b) code @k : memref<3x4xf32>
+  }
+}

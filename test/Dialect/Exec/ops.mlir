@@ -16,6 +16,10 @@ exec.program @P bf16 attributes {values = {vocab = 9}} {
   exec.rope @grown [1.0, 0.1] times 0.5 dynamic [10000.0, 2.0, 8.0] axis [0, 1]
   // CHECK: exec.kernel @silu operands 2 [#exec.step<"Load" operand 0 vectors 1 width 4 scalar 0.000000e+00 : f64>, #exec.step<"Silu" of 0 operand 0 vectors 1 width 4 scalar 0.000000e+00 : f64>, #exec.step<"Store" of 1 operand 1 vectors 1 width 4 scalar 0.000000e+00 : f64>]
   exec.kernel @silu operands 2 [#exec.step<"Load" operand 0 vectors 1 width 4 scalar 0.0 : f64>, #exec.step<"Silu" of 0 operand 0 vectors 1 width 4 scalar 0.0 : f64>, #exec.step<"Store" of 1 operand 1 vectors 1 width 4 scalar 0.0 : f64>]
+  // CHECK: exec.entry @code0 scratch 64
+  exec.entry @code0 scratch 64
+  // CHECK: exec.image "x86-64-v3" [1, -2]
+  exec.image "x86-64-v3" [1, -2]
   // CHECK: exec.func @prefill rows 3 ["tokens", "positions", "ends", "outputs"] -> ["logits"] arena 512 (%{{.*}}: memref<3xi32>, %{{.*}}: memref<3x2xi32>, %{{.*}}: memref<3xi32>, %{{.*}}: memref<2xi32>, %{{.*}}: memref<2x9xf32>) {
   exec.func @prefill rows 3 ["tokens", "positions", "ends", "outputs"] -> ["logits"] arena 512 (%tokens: memref<3xi32>, %positions: memref<3x2xi32>, %ends: memref<3xi32>, %outputs: memref<2xi32>, %logits: memref<2x9xf32>) {
     // CHECK: %[[ANGLES:.*]] = exec.buffer at 64 : memref<3x4xf32>
@@ -51,6 +55,8 @@ exec.program @P bf16 attributes {values = {vocab = 9}} {
     }, {
       // CHECK: exec.rows @silu(%[[X]], %[[X]]) : memref<3x4xbf16>, memref<3x4xbf16>
       exec.rows @silu(%x, %x) : memref<3x4xbf16>, memref<3x4xbf16>
+      // CHECK: exec.rows @silu(%[[X]], %[[X]]) code @code0 : memref<3x4xbf16>, memref<3x4xbf16>
+      exec.rows @silu(%x, %x) code @code0 : memref<3x4xbf16>, memref<3x4xbf16>
     }
     %y = exec.buffer : memref<3x4xf32>
     // CHECK: exec.copy %[[X]], %{{.*}} : memref<3x4xbf16>, memref<3x4xf32>

@@ -1,5 +1,6 @@
 #include "runtime/program/Program.h"
 #include "test/Conformance/ProgramMaker.h"
+#include "test/Unit/Program/TinyImage.h"
 #include "test/Unit/TempFolder.h"
 
 #include <cstring>
@@ -122,9 +123,26 @@ program::AttentionT &attentionOf(Decoder &d) {
   return *d.layer->commands[1]->op.AsAttention();
 }
 
+program::RowsT &rowsOf(Decoder &d) {
+  return *d.layer->commands[2]->op.AsRows();
+}
+
+/// A program with native code for both targets.
+void addCode(Decoder &d) {
+  auto entry = std::make_unique<program::EntryT>();
+  entry->name = "code0";
+  d.make.program.entries.push_back(std::move(entry));
+  for (const char *target : {"x86-64-v3", "x86-64-v4"}) {
+    auto code = std::make_unique<program::NativeCodeT>();
+    code->target = target;
+    code->image = TinyImage({"code0"}).bytes();
+    d.make.program.code.push_back(std::move(code));
+  }
+  rowsOf(d).code = 0;
+}
 const Damage damages[] = {
-    {"P02", "is of program version 2, this mbc runs 1; compile it again",
-     [](Decoder &d) { d.make.program.abi = 2; }},
+    {"P02", "is of program version 3, this mbc runs 2; compile it again",
+     [](Decoder &d) { d.make.program.abi = 3; }},
 
     {"P03", "weight 'embed' is of no float type",
      [](Decoder &d) { d.make.program.weights[0]->dtype = DType::I32; }},
@@ -306,6 +324,51 @@ const Damage damages[] = {
      [](Decoder &d) { d.make.function->outputs[0]->dims = {5, 9}; }},
     {"P10", "'tokens' of function 'f' has no shape",
      [](Decoder &d) { d.make.function->inputs[0]->dtype = DType::I64; }},
+
+    {"P12",
+     "native code is for 'x86-64-v2'; expected each of x86-64-v3, "
+     "x86-64-v4 once",
+     [](Decoder &d) {
+       addCode(d);
+       d.make.program.code[0]->target = "x86-64-v2";
+     }},
+    {"P12", "native code is for 'x86-64-v4'; expected each of",
+     [](Decoder &d) {
+       addCode(d);
+       d.make.program.code[0]->target = "x86-64-v4";
+     }},
+    {"P12", "native code for x86-64-v4 is no shared object for x86-64",
+     [](Decoder &d) {
+       addCode(d);
+       d.make.program.code[1]->image.clear();
+     }},
+    {"P12", "native code for x86-64-v3 has no function 'code7'",
+     [](Decoder &d) {
+       addCode(d);
+       d.make.program.entries[0]->name = "code7";
+     }},
+    {"P12", "entry 'code0' is no entry of native code",
+     [](Decoder &d) {
+       addCode(d);
+       addCode(d);
+     }},
+    {"P12", "entry '' is no entry of native code",
+     [](Decoder &d) {
+       addCode(d);
+       d.make.program.entries[0]->name.clear();
+     }},
+    {"P12", "entry 'code0' is no entry of native code",
+     [](Decoder &d) {
+       addCode(d);
+       d.make.program.entries[0]->scratch = ~uint64_t(0);
+     }},
+    {"P13", "a command of 'f' has no entry 1",
+     [](Decoder &d) {
+       addCode(d);
+       rowsOf(d).code = 1;
+     }},
+    {"P13", "a command of 'f' has no entry -2",
+     [](Decoder &d) { rowsOf(d).code = -2; }},
 };
 
 } // namespace
@@ -320,6 +383,17 @@ TEST(Program, ReadsWhatItWrites) {
   EXPECT_EQ(bytesOf(*(*parsed)->weights[1]), 192u);
   EXPECT_EQ(instancesOf(*(*parsed)->weights[1]), 2u);
   EXPECT_EQ(instancesOf(*(*parsed)->weights[0]), 1u);
+}
+
+TEST(Program, MayBringCode) {
+  Decoder d = decoder();
+  addCode(d);
+  auto parsed = parse(d);
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ((*parsed)->code.size(), 2u);
+  // Code for no machine at all: what is left is interpreted.
+  d.make.program.code.clear();
+  EXPECT_TRUE(parse(d));
 }
 
 TEST(Program, RefusesDamage) {
