@@ -2,7 +2,11 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(TOOLS mbc mbc-opt mbc-translate)
+# mbc-opt is for who builds mbc: with a compiler linked into it, it would be half of a static package.
+set(TOOLS mbc mbc-translate)
+if(NOT MBC_STATIC)
+  list(APPEND TOOLS mbc-opt)
+endif()
 set_target_properties(${TOOLS} PROPERTIES
   INSTALL_RPATH $ORIGIN/../${CMAKE_INSTALL_LIBDIR}
   INSTALL_RPATH_USE_LINK_PATH ON)

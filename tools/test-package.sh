@@ -105,6 +105,5 @@ holds OwnForCausalLM
 expect 0 mbc check --config own/config.json --model-path own
 holds 'Admissible parallel sizes'
 
-expect 0 mbc-opt --version
 expect 0 mbc-translate --help
 echo "package: $steps steps passed"

@@ -85,6 +85,7 @@ ProvedModel::compile(const CompileOptions &options) {
   what.selection.dtype = options.dtype == DType::BF16  ? "bf16"
                          : options.dtype == DType::F16 ? "f16"
                                                        : "f32";
+  llvm::append_range(what.entries.taps, options.taps);
   llvm::append_range(what.code.targets, options.targets);
   bool on = true;
   for (auto [number, phase] : llvm::enumerate(phases())) {

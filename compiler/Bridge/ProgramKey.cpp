@@ -111,9 +111,12 @@ std::optional<DigestText> programKey(const ModelLibrary &library,
       material.add(size);
   }
   material.add(compile.length);
-  material.add(compile.targets.size());
-  for (const std::string &target : compile.targets)
-    material.add(target);
+  for (const std::vector<std::string> *texts :
+       {&compile.targets, &compile.taps}) {
+    material.add(texts->size());
+    for (const std::string &text : *texts)
+      material.add(text);
+  }
 
   material.add(set.tensors().size());
   for (const TensorInfo &info : set.tensors()) {

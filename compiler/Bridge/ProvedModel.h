@@ -53,6 +53,8 @@ struct CompileOptions {
   std::function<Expected<bool>(size_t number, std::string_view phase,
                                const std::string &text)>
       seen;
+  /// Values that become results too: nn-instantiate names them.
+  std::vector<std::string> taps;
   /// Processors to bring native code for, of `codeTargets`.
   std::vector<std::string> targets;
 };

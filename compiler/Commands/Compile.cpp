@@ -23,6 +23,7 @@ struct CompileCommandOptions {
   std::string folder, config, target, dtype, chunks, sequences, length;
   std::string lastPhase, dumpFolder;
   ReferenceOptions reference;
+  std::vector<std::string> taps;
   bool report = false, overwrite = false;
 };
 
@@ -59,6 +60,7 @@ Expected<CompileOptions> parseOptions(const CompileCommandOptions &options) {
     MBC_ASSIGN(result.length,
                parseCount("--length", options.length, 1, 1 << 30));
   }
+  result.taps = options.taps;
   result.targets.assign(codeTargets.begin(), codeTargets.end());
   return result;
 }
@@ -209,6 +211,8 @@ void addCompile(CLI::App &root, CommandList &commands) {
                              "Take config.json from here, not from the "
                              "checkpoint's record or its configuration");
   command
+      .list("--tap", options->taps, "NAME",
+            "Make a value of every token a result, as 'mbc logits --tap'")
       .flag("--report", options->report,
             "Print FLOPs, bytes and weights of each kind of layer, the largest "
             "buffers, and the peak memory")

@@ -20,6 +20,7 @@ namespace {
 
 struct LogitsOptions {
   std::string folder, tokens, target, dtype, chunk;
+  std::vector<std::string> taps;
   ReferenceOptions reference;
   bool noCache = false;
 };
@@ -123,6 +124,7 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
   run.compile.chunks = {
       std::min(chunk, std::bit_ceil<uint64_t>(run.tokens.ids.size()))};
   run.compile.length = length;
+  run.compile.taps = options.taps;
   // It runs here and now.
   if (std::string_view target = host::codeTarget(); !target.empty())
     run.compile.targets.emplace_back(target);
@@ -156,6 +158,11 @@ void addLogits(CLI::App &root, CommandList &commands) {
               "activations; sums are float32")
       .option("--chunk", options->chunk, "N",
               "Tokens that one step computes (default: 512)")
+      .list("--tap", options->taps, "NAME",
+            "Write a value of every token too: 'decoder' is what each layer of "
+            "that stack leaves, 'decoder.attn' the result of a block, "
+            "'decoder.attn.linear' of an operation, to NAME.npy beside the "
+            "logits: [batch, sequence, layers, ...]. May be repeated")
       .flag("--no-cache", options->noCache,
             "Compile, whether or not the program is kept from an earlier run, "
             "and keep none; as MBC_CACHE=off. 'mbc cache --help' says more");
@@ -165,7 +172,9 @@ void addLogits(CLI::App &root, CommandList &commands) {
   command.configOptions().examples(
       "  mbc logits SmolLM2-135M-Instruct --tokens 1,2,3 -o out.npy\n"
       "  mbc logits megatron --tokens tokens.npy -o out.npy --dtype "
-      "bfloat16");
+      "bfloat16\n"
+      "  mbc logits megatron --tokens 1,2,3 -o out.npy --tap decoder   # and "
+      "out.decoder.npy");
   command.run = [options, &common = command.common]() -> Expected<Outcome> {
     MBC_TRY(resolveInPlace(options->folder));
     MBC_TRY(resolveInPlace(options->reference.hfModel));

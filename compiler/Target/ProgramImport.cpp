@@ -186,6 +186,9 @@ void Importer::addCommand(const program::CommandT &command) {
   } else if (const auto *copy = op.AsCopy()) {
     Value from = view(copy->from);
     CopyOp::create(builder, loc, from, view(copy->to));
+  } else if (const auto *tap = op.AsTap()) {
+    Value from = view(tap->from);
+    TapOp::create(builder, loc, from, view(tap->to));
   } else if (const auto *take = op.AsTake()) {
     Value x = view(take->x), rows = view(take->rows);
     TakeOp::create(builder, loc, x, rows, view(take->out));

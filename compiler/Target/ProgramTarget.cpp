@@ -289,6 +289,12 @@ private:
           table.to = view(copy.getTo());
           out.Set(std::move(table));
         })
+        .Case([&](TapOp tap) {
+          program::TapT table;
+          table.from = view(tap.getFrom());
+          table.to = view(tap.getTo());
+          out.Set(std::move(table));
+        })
         .Case([&](TakeOp take) {
           program::TakeT table;
           table.x = view(take.getX());

@@ -7,8 +7,11 @@
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
+
+#include <set>
 
 namespace mbc::nn {
 #define GEN_PASS_DEF_NNINSTANTIATE
@@ -58,6 +61,14 @@ public:
   }
 
   LogicalResult entry(FuncOp function, const EntryRequest &request);
+  /// Values of these names become results of every entry that has them.
+  void setTaps(ArrayRef<std::string> wanted) {
+    taps.insert(wanted.begin(), wanted.end());
+  }
+  /// Of the wanted names one that no value has, else empty.
+  StringRef unknownTap() const;
+  /// The names that values have.
+  const std::set<std::string> &valueNames() const { return names; }
   /// Declares the weights that the entries use, in the model's order.
   void declareWeights();
 
@@ -68,6 +79,9 @@ private:
   Value weight(GetOp get, OpBuilder &builder, const Scope &scope);
   nn::TensorType bind(nn::TensorType type);
   void takeOutputs(EntryOp entry, const EntryRequest &request);
+  void name(Value value, const std::string &path);
+  void nameResults(Operation *op, const Scope &scope);
+  void emitTaps(OpBuilder &builder);
 
   ModelOp model;
   GraphOp graph;
@@ -75,6 +89,10 @@ private:
   std::vector<LogicalParameter> parameters;
   llvm::StringMap<LogicalParameter *> byPath;
   llvm::StringSet<> used;
+  std::set<std::string> taps, names;
+  /// Of the body at hand: wanted values, and how often each name was given.
+  SmallVector<std::pair<std::string, Value>> tapped;
+  llvm::StringMap<int> given;
   /// Sizes of the data's axes in the entry at hand.
   llvm::StringMap<int64_t> rows;
 };
@@ -93,6 +111,39 @@ nn::TensorType Instantiator::bind(nn::TensorType type) {
   }
   return nn::TensorType::get(ctx, type.getBatch(), axes, type.getIn(),
                              type.getElem());
+}
+
+StringRef Instantiator::unknownTap() const {
+  for (const std::string &tap : taps)
+    if (!names.count(tap))
+      return tap;
+  return "";
+}
+
+void Instantiator::name(Value value, const std::string &path) {
+  names.insert(path);
+  if (taps.count(path))
+    tapped.emplace_back(path, value);
+}
+
+void Instantiator::nameResults(Operation *op, const Scope &scope) {
+  auto map = dyn_cast<MapOp>(op);
+  StringRef kind = map ? map.getKind() : op->getName().stripDialect();
+  std::string path = scope.prefix + kind.str();
+  if (int number = given[path]++)
+    path += std::to_string(number);
+  for (OpResult result : op->getResults())
+    name(result, op->getNumResults() == 1
+                     ? path
+                     : path + "." + std::to_string(result.getResultNumber()));
+}
+
+/// At the end of a body, so that nothing is fused otherwise than without them.
+void Instantiator::emitTaps(OpBuilder &builder) {
+  for (auto &[path, value] : tapped)
+    TapOp::create(builder, value.getLoc(), path, value);
+  tapped.clear();
+  given.clear();
 }
 
 /// The parameter that a `nn.get` of the declaration means here.
@@ -122,6 +173,9 @@ LogicalResult Instantiator::emitRun(RunOp run, IRMapping &map,
                                  inputs, run.getStackAttr().getAttr(),
                                  layers.getKindsAttr(), firstOf.size());
   map.map(run.getResult(), repeat.getResult());
+  // What is named so far is of the body around.
+  auto outerTapped = std::exchange(tapped, {});
+  auto outerGiven = std::exchange(given, {});
   for (auto [kind, first] : firstOf) {
     mlir::Block &body = repeat.getKinds()[kind].emplaceBlock();
     IRMapping inner;
@@ -135,8 +189,12 @@ LogicalResult Instantiator::emitRun(RunOp run, IRMapping &map,
       return failure();
     Value result =
         inner.lookup(layers.getBody().front().getTerminator()->getOperand(0));
+    name(result, layers.getSymName().str());
+    emitTaps(inside);
     YieldOp::create(inside, run.getLoc(), result);
   }
+  tapped = std::move(outerTapped);
+  given = std::move(outerGiven);
   return success();
 }
 
@@ -163,6 +221,12 @@ LogicalResult Instantiator::emit(mlir::Block &block, IRMapping &map,
            llvm::zip(call.getResults(),
                      callee.getBody().front().getTerminator()->getOperands()))
         map.map(result, inner.lookup(value));
+      for (OpResult result : call.getResults())
+        name(map.lookup(result),
+             scope.prefix + call.getInstance().str() +
+                 (call.getNumResults() == 1
+                      ? ""
+                      : "." + std::to_string(result.getResultNumber())));
     } else if (auto choice = dyn_cast<IfOp>(op)) {
       bool holds = scope.layer && choice.getThenLayers() &&
                    llvm::is_contained(*choice.getThenLayers(), *scope.layer);
@@ -195,6 +259,7 @@ LogicalResult Instantiator::emit(mlir::Block &block, IRMapping &map,
       }
       for (Value result : copy->getResults())
         result.setType(bind(cast<nn::TensorType>(result.getType())));
+      nameResults(copy, scope);
     }
   }
   return success();
@@ -240,7 +305,8 @@ static void removeUnused(mlir::Block &block) {
     for (Region &region : op.getRegions())
       if (!region.empty())
         removeUnused(region.front());
-    if (op.use_empty() && !op.hasTrait<OpTrait::IsTerminator>())
+    if (op.use_empty() && !op.hasTrait<OpTrait::IsTerminator>() &&
+        !isa<TapOp>(op))
       op.erase();
   }
 }
@@ -271,6 +337,7 @@ LogicalResult Instantiator::entry(FuncOp function,
   mlir::Block &source = function.getBody().front();
   if (failed(emit(source, map, inside, Scope())))
     return failure();
+  emitTaps(inside);
   // Further results are drafts of later tokens, for who asks for them.
   YieldOp::create(inside, function.getLoc(),
                   map.lookup(source.getTerminator()->getOperand(0)));
@@ -319,6 +386,7 @@ struct NNInstantiate : nn::impl::NNInstantiateBase<NNInstantiate> {
                                  model.getValuesAttr());
     graph.getBody().emplaceBlock();
     Instantiator instantiator(model, graph);
+    instantiator.setTaps(taps);
     for (const std::string &text : entries) {
       std::optional<EntryRequest> request = parseRequest(text);
       if (!request)
@@ -328,6 +396,10 @@ struct NNInstantiate : nn::impl::NNInstantiateBase<NNInstantiate> {
       if (failed(instantiator.entry(function, *request)))
         return failure();
     }
+    if (StringRef tap = instantiator.unknownTap(); !tap.empty())
+      return model.emitError()
+             << "no value is called '" << tap << "'; expected one of "
+             << llvm::join(instantiator.valueNames(), ", ");
     instantiator.declareWeights();
     model.erase();
     return success();

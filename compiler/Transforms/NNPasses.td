@@ -41,10 +41,15 @@ def NNInstantiate : Pass<"nn-instantiate", "::mlir::ModuleOp"> {
     the logits of every one; `NAME=ROWS:OUTPUTS` those of OUTPUTS rows, which an
     input `outputs` lists. Blocks are inlined, ties followed, conditions on the
     layer resolved for each kind of layer, and what no result needs is left out.
-    The `nn.model` is replaced by an `nn.graph`.
+    The `nn.model` is replaced by an `nn.graph`. Values have names: a stack's is
+    what a layer leaves ("decoder"), a block's its result ("decoder.attn"), an
+    operation's its own in order ("decoder.attn.linear", then "linear1").
   }];
   let options = [ListOption<"entries", "entries", "std::string",
-                            "NAME=ROWS or NAME=ROWS:OUTPUTS, each an entry">];
+                            "NAME=ROWS or NAME=ROWS:OUTPUTS, each an entry">,
+                 ListOption<"taps", "taps", "std::string",
+                            "values that become results: STACK, STACK.BLOCK, "
+                            "STACK.BLOCK.OPERATION">];
 }
 
 def NNFuse : Pass<"nn-fuse", "::mlir::ModuleOp"> {

@@ -242,6 +242,22 @@ LogicalResult GemmOp::verify() {
                     "size of bias");
 }
 
+LogicalResult TapOp::verify() {
+  MemRefType from = typeOf(getFrom()), to = typeOf(getTo());
+  // (X17) a tap fills an output of [rows, layers, ...], every layer its own.
+  int64_t layers = 1;
+  if (auto repeat = (*this)->getParentOfType<RepeatOp>())
+    for (auto run : repeat.getRuns().getAsRange<DenseI64ArrayAttr>())
+      layers = std::max(layers, run[1] + run[2]);
+  SmallVector<int64_t> expected(from.getShape());
+  expected.insert(expected.begin() + 1, layers);
+  if (to.getShape() != ArrayRef(expected) || !isa<BlockArgument>(getTo()) ||
+      from.getElementType().isInteger(32))
+    return emitOpError() << "fills " << to << ", expected an output of "
+                         << MemRefType::get(expected, to.getElementType());
+  return success();
+}
+
 LogicalResult CopyOp::verify() {
   if (typeOf(getFrom()).getShape() != typeOf(getTo()).getShape()) // (X11)
     return emitOpError() << "from " << getFrom().getType() << " to "

@@ -159,6 +159,10 @@ def Exec_GemmOp : Exec_Command<"gemm",
 def Exec_CopyOp : Exec_Command<"copy", (ins Exec_View:$from, Exec_View:$to)> {
   let summary = "to = from, element by element";
 }
+def Exec_TapOp : Exec_Command<"tap", (ins Exec_View:$from, Exec_View:$to)> {
+  let summary = "to[row, layer] = from[row]; outside of layers to[row, 0]";
+  let description = [{ `to` is an output of the function. }];
+}
 def Exec_TakeOp : Exec_Command<"take",
     (ins Exec_View:$x, Exec_View:$rows, Exec_View:$out)> {
   let summary = "out[row] = x[rows[row]]";

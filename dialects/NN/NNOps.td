@@ -404,4 +404,11 @@ def NN_TakeOp : NN_ComputeOp<"take",
   let summary = "some rows of a value";
 }
 
+def NN_TapOp : NN_Op<"tap"> {
+  let summary = "a value that a caller wants to see, under this name";
+  let description = [{ In a stack that of every layer that has it. }];
+  let arguments = (ins StrAttr:$name, NN_TensorType:$x);
+  let assemblyFormat = "$name $x attr-dict `:` type($x)";
+}
+
 #endif

@@ -10,6 +10,8 @@
 #include <chrono>
 #include <fmt/format.h>
 
+namespace fs = std::filesystem;
+
 namespace mbc {
 
 static Status checkTokens(const program::ProgramT &program,
@@ -29,6 +31,71 @@ static Status checkTokens(const program::ProgramT &program,
   return {};
 }
 
+namespace {
+
+/// A file for each output of the functions that score.
+class Files {
+public:
+  static Expected<Files> create(const program::ProgramT &program,
+                                const Tokens &tokens, const fs::path &target) {
+    Files files;
+    const program::FunctionT *function =
+        findFunction(program, host::scoreFunction);
+    if (!function)
+      return files; // who scores says so
+    for (const auto &port : function->outputs) {
+      std::vector<int64_t> shape{tokens.batch, tokens.length};
+      shape.insert(shape.end(), port->dims.begin() + 1, port->dims.end());
+      Entry entry;
+      entry.name = port->name;
+      for (size_t i = 2; i < shape.size(); ++i)
+        entry.rowBytes *= shape[i];
+      std::string header = float32NpyHeader(shape);
+      entry.begin = header.size();
+      entry.path = port->name == "logits"
+                       ? target
+                       : fs::path(target).replace_extension(
+                             port->name + target.extension().string());
+      uint64_t bytes = entry.rowBytes * tokens.ids.size();
+      files.total += bytes;
+      MBC_ASSIGN(StagedFile file,
+                 StagedFile::create(entry.path, entry.begin + bytes));
+      MBC_TRY(file.writeAt(0, std::as_bytes(std::span(header))));
+      files.entries.emplace_back(std::move(entry), std::move(file));
+    }
+    return files;
+  }
+
+  uint64_t bytes() const { return total; }
+
+  Status write(int64_t row, const host::Outputs &outputs, Progress &progress) {
+    for (auto &[entry, file] : entries) {
+      std::span<const float> values(outputs.find(entry.name)->second);
+      progress.advance(values.size_bytes());
+      MBC_TRY(file.writeAt(entry.begin + row * entry.rowBytes,
+                           std::as_bytes(values)));
+    }
+    return {};
+  }
+
+  Status commit() {
+    for (auto &[entry, file] : entries)
+      MBC_TRY(file.commit());
+    return {};
+  }
+
+private:
+  struct Entry {
+    std::string name;
+    fs::path path;
+    uint64_t rowBytes = sizeof(float), begin = 0;
+  };
+  std::vector<std::pair<Entry, StagedFile>> entries;
+  uint64_t total = 0;
+};
+
+} // namespace
+
 Expected<Outcome> computeLogits(const program::ProgramT &program,
                                 PlanSide format, const TensorSet &set,
                                 const std::string &name, const Tokens &tokens,
@@ -43,13 +110,7 @@ Expected<Outcome> computeLogits(const program::ProgramT &program,
   MBC_TRY(checkTokens(program, tokens));
   MBC_ASSIGN(std::unique_ptr<WeightSource> source,
              WeightSource::create(program, format, set, name));
-  int64_t shape[] = {tokens.batch, tokens.length, program.vocab};
-  std::string header = float32NpyHeader(shape);
-  uint64_t rowBytes = uint64_t(program.vocab) * 4;
-  uint64_t bytes = rowBytes * tokens.ids.size();
-  MBC_ASSIGN(StagedFile file,
-             StagedFile::create(target, header.size() + bytes));
-  MBC_TRY(file.writeAt(0, std::as_bytes(std::span(header))));
+  MBC_ASSIGN(Files files, Files::create(program, tokens, target));
 
   unsigned threads = options.threads ? options.threads : defaultThreads();
   MBC_ASSIGN(std::unique_ptr<host::Session> session,
@@ -61,16 +122,14 @@ Expected<Outcome> computeLogits(const program::ProgramT &program,
   loading.finish();
   double loadSeconds = seconds();
 
-  Progress computing("computing", bytes, options.progress());
+  Progress computing("computing", files.bytes(), options.progress());
   MBC_TRY(host::score(*session, program, tokens.ids, tokens.batch,
                       tokens.length,
-                      [&](int64_t row, std::span<const float> logits) {
-                        computing.advance(logits.size_bytes());
-                        return file.writeAt(header.size() + row * rowBytes,
-                                            std::as_bytes(logits));
+                      [&](int64_t row, const host::Outputs &outputs) {
+                        return files.write(row, outputs, computing);
                       }));
   computing.finish();
-  MBC_TRY(file.commit());
+  MBC_TRY(files.commit());
 
   Outcome outcome;
   double total = seconds();

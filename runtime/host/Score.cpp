@@ -7,11 +7,10 @@
 
 namespace mbc::host {
 
-Status
-score(Session &session, const program::ProgramT &program,
-      std::span<const int32_t> tokens, int64_t batch, int64_t length,
-      const std::function<Status(int64_t, std::span<const float>)> &sink) {
-  std::vector<float> logits;
+Status score(Session &session, const program::ProgramT &program,
+             std::span<const int32_t> tokens, int64_t batch, int64_t length,
+             const std::function<Status(int64_t, const Outputs &)> &sink) {
+  std::map<std::string, std::vector<float>> arrays;
   for (int64_t first = 0; first < batch;) {
     // Sequences that one call holds whole go together: a row has the same bits
     // in any company.
@@ -31,10 +30,17 @@ score(Session &session, const program::ProgramT &program,
         call.sequences.push_back({i * count, count, i * length, at});
       int64_t row = first * length + at;
       call.inputs["tokens"] = tokens.subspan(row, call.rows);
-      logits.resize(call.rows * program.vocab);
-      call.outputs["logits"] = logits;
+      for (const auto &port : function->outputs) {
+        int64_t width = 1;
+        for (size_t i = 1; i < port->dims.size(); ++i)
+          width *= port->dims[i];
+        // Zero where a layer has no such value.
+        std::vector<float> &array = arrays[port->name];
+        array.assign(call.rows * width, 0);
+        call.outputs[port->name] = array;
+      }
       MBC_TRY(session.run(*function, call));
-      MBC_TRY(sink(row, logits));
+      MBC_TRY(sink(row, call.outputs));
       at += count;
     }
     first += together;

@@ -10,14 +10,16 @@ namespace mbc::host {
 /// Kind of the functions that give the logits of every row.
 inline constexpr const char *scoreFunction = "score";
 
+/// What a call gives, by the names of the function's outputs.
+using Outputs = decltype(Call::outputs);
+
 /// Runs `batch` sequences of `length` tokens each, in chunks of the functions'
-/// rows, or as many at once as fit such a chunk and the state; hands on the
-/// logits of [batch * length] rows in order: `sink(first row, logits of some
+/// rows, or as many at once as fit such a chunk and the state; hands on what
+/// the [batch * length] rows give, in order: `sink(first row, outputs of some
 /// rows)`.
-Status
-score(Session &session, const program::ProgramT &program,
-      std::span<const int32_t> tokens, int64_t batch, int64_t length,
-      const std::function<Status(int64_t row, std::span<const float>)> &sink);
+Status score(Session &session, const program::ProgramT &program,
+             std::span<const int32_t> tokens, int64_t batch, int64_t length,
+             const std::function<Status(int64_t row, const Outputs &)> &sink);
 
 /// Tokens of state with which `score` packs as many sequences as its functions
 /// take.

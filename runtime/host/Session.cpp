@@ -356,6 +356,12 @@ Status Session::runCommand(Frame &frame, const program::OpUnion &op,
                   x.data + rows[row] * x.strides[0] * sizeOf(x.elem),
                   out.dims[1] * sizeOf(out.elem));
     }
+  } else if (const auto *tap = op.AsTap()) {
+    BoundView to = views[tap->to];
+    to.data += layer * to.strides[1] * sizeOf(to.elem);
+    to.dims.erase(to.dims.begin() + 1);
+    to.strides.erase(to.strides.begin() + 1);
+    copyRows(views[tap->from], to, rowsOf(frame, views[tap->from]), pool);
   } else if (const auto *copy = op.AsCopy()) {
     copyRows(views[copy->from], views[copy->to], rowsOf(frame, views[copy->to]),
              pool);

@@ -413,6 +413,16 @@ Status Checker::checkCommand(const program::FunctionT &function,
     MBC_TRY(checkViews(function, layers, {copy->from, copy->to}));
     if (dims(copy->from) != dims(copy->to))
       return unfit("copy");
+  } else if (const auto *tap = op.AsTap()) {
+    MBC_TRY(checkViews(function, layers, {tap->from, tap->to}));
+    std::vector<uint32_t> expected = dims(tap->from);
+    const auto &to = dims(tap->to);
+    uint32_t slots = to.size() > 1 ? to[1] : 0;
+    expected.insert(expected.begin() + 1, slots);
+    if (function.views[tap->to]->space != program::Space::Output ||
+        to != expected || (layers.empty() ? 0 : layers.back()) >= slots ||
+        function.views[tap->from]->dtype == plan::DType::I32)
+      return unfit("tap");
   } else if (const auto *take = op.AsTake()) {
     MBC_TRY(checkViews(function, layers, {take->x, take->rows, take->out}));
     if (dims(take->x).size() != 2 || dims(take->rows).size() != 1 ||

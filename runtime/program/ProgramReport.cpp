@@ -60,6 +60,8 @@ Touched Counter::touched(const program::OpUnion &op) const {
             {attention->out}};
   if (const auto *copy = op.AsCopy())
     return {{copy->from}, {copy->to}};
+  if (const auto *tap = op.AsTap())
+    return {{tap->from}, {tap->from}};
   if (const auto *take = op.AsTake())
     return {{take->x, take->rows}, {take->out}};
   Touched result;

@@ -172,6 +172,57 @@ Case anglesCase(const char *name, const std::vector<float> &invFreq,
   return test;
 }
 
+/// What each of three layers of two kinds, rotating columns by a product with a
+/// permutation, leaves in 16 bits.
+Case tapCase() {
+  constexpr uint32_t rows = 5, width = 7, layers = 3;
+  ProgramMaker make(rows);
+  program::CopyT copy;
+  copy.from = make.input("x", DType::F32, {rows, width});
+  copy.to = make.buffer(DType::BF16, {rows, width});
+  make.add(copy);
+  program::RepeatT repeat;
+  repeat.stack = "decoder";
+  repeat.runs = {{0, 0, 1}, {1, 1, 2}};
+  Case test;
+  test.name = "tap";
+  uint32_t x = copy.to, y = make.buffer(DType::BF16, {rows, width});
+  uint32_t seen = make.output({rows, layers, width});
+  for (uint32_t kind = 0; kind < 2; ++kind) {
+    repeat.bodies.push_back(std::make_unique<program::BodyT>());
+    program::BodyT *body = repeat.bodies.back().get();
+    program::GemmT gemm;
+    gemm.x = x;
+    gemm.weight = make.weight(kind == 0 ? "a" : "b", DType::BF16, width, width,
+                              kind == 0 ? ProgramMaker::Dims{0}
+                                        : ProgramMaker::Dims{1, 2});
+    gemm.out = y;
+    make.add(gemm, body);
+    copy.from = y;
+    copy.to = x;
+    make.add(copy, body);
+    program::TapT tap;
+    tap.from = x;
+    tap.to = seen;
+    make.add(tap, body);
+    std::vector<float> turn;
+    for (uint32_t layer = 0; layer < kind + 1; ++layer)
+      for (uint32_t i = 0; i < width; ++i)
+        for (uint32_t j = 0; j < width; ++j)
+          turn.push_back(j == (i + 1) % width ? 1.0f : 0.0f);
+    test.weights.push_back(std::move(turn));
+  }
+  make.add(std::move(repeat));
+  std::vector<float> xs = numbers(rows * width, DType::BF16, 1);
+  test.calls = {{rows, {{0, rows, 0, 0}}, {{"x", bitsOf(xs)}}}};
+  for (uint32_t row = 0; row < rows; ++row)
+    for (uint32_t layer = 0; layer < layers; ++layer)
+      for (uint32_t i = 0; i < width; ++i)
+        test.expected.push_back(xs[row * width + (i + layer + 1) % width]);
+  finish(test, make);
+  return test;
+}
+
 /// x = x W_l^T over four layers of two kinds; both kinds read their own weights
 /// of the layer, and layers of one kind do not lie side by side.
 Case layersCase() {
@@ -242,6 +293,7 @@ std::vector<Case> commandCases() {
   }
   cases.push_back(transposeCase());
   cases.push_back(layersCase());
+  cases.push_back(tapCase());
   std::vector<float> table{1.0f, 0.1f, 0.01f};
   cases.push_back(
       anglesCase("plain", table, {}, 1, {{0, 1, 1000, 131071}}, {0}, 0));

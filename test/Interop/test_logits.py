@@ -130,6 +130,40 @@ def test_packed_sequences_are_those_alone(mbc, model, tmp_path):
         assert np.array_equal(mbc_logits(mbc, folder, tokens[i : i + 1], tmp_path)[0], together[i])
 
 
+def test_values_of_layers_are_those_of_transformers(mbc, model, tmp_path):
+    folder, loaded = model
+    tokens = torch.randint(loaded.config.vocab_size, (2, 70), generator=torch.Generator().manual_seed(4))
+    seen = {"decoder.attn": [], "decoder.mlp": []}
+    hooks = []
+    for layer in loaded.model.layers:
+        hooks += [
+            layer.self_attn.register_forward_hook(lambda module, inputs, out: seen["decoder.attn"].append(out[0])),
+            layer.mlp.register_forward_hook(lambda module, inputs, out: seen["decoder.mlp"].append(out)),
+        ]
+    with torch.no_grad():
+        out = loaded(tokens, output_hidden_states=True)
+    for hook in hooks:
+        hook.remove()
+    # The last of the hidden states has the norm after the stack in it.
+    seen["decoder"] = list(out.hidden_states[1:-1])
+    alone = mbc_logits(mbc, folder, tokens, tmp_path)
+    logits = mbc_logits(
+        mbc, folder, tokens, tmp_path, "--chunk", 64, *(part for name in seen for part in ("--tap", name)),
+        "--tap", "rms_norm", "--tap", "embedding",
+    )
+    assert np.array_equal(logits, alone)  # looking changes nothing
+    for name, layers in seen.items():
+        found = np.load(tmp_path / f"logits.{name}.npy")
+        assert found.shape == (2, 70, loaded.config.num_hidden_layers, loaded.config.hidden_size)
+        for i, expected in enumerate(layers):
+            expected = expected.numpy()
+            assert np.abs(found[:, :, i] - expected).max() <= 1e-5 * np.abs(expected).max(), (name, i)
+    for name, expected in (("embedding", out.hidden_states[0]), ("rms_norm", out.hidden_states[-1])):
+        found, expected = np.load(tmp_path / f"logits.{name}.npy"), expected.numpy()[:, :, None]
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max(), name
+
+
 def test_same_bits_from_either_format_and_for_any_threads(mbc, model, tmp_path):
     folder, loaded = model
     tokens = torch.randint(loaded.config.vocab_size, (1, 40), generator=torch.Generator().manual_seed(1))

@@ -5,6 +5,7 @@
 #include "dialects/Exec/ExecDialect.h"
 #include "dialects/NN/NNOps.h"
 
+#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -64,6 +65,7 @@ private:
   LogicalResult lowerAttention(nn::AttentionOp op);
   LogicalResult lowerSplit(nn::SplitOp op);
   LogicalResult lowerJoin(nn::JoinOp op);
+  void lowerTap(nn::TapOp op);
 
   Type elementOf(nn::TensorType type) {
     return type.getElem() == "i32"
@@ -109,6 +111,9 @@ private:
   StringRef stack;
   SmallVector<int64_t> layers;
   int attentions = 0;
+  int64_t depth = 1;
+  /// Outputs of values that the caller wants to see, by name.
+  llvm::StringMap<Value> taps;
 };
 
 } // namespace
@@ -554,6 +559,22 @@ LogicalResult FunctionBuilder::lowerJoin(nn::JoinOp op) {
   return success();
 }
 
+/// One output for all layers, which any kind of them fills.
+void FunctionBuilder::lowerTap(nn::TapOp op) {
+  Value from = views.lookup(op.getX());
+  Value &to = taps[op.getName()];
+  if (!to) {
+    SmallVector<int64_t> sizes(cast<MemRefType>(from.getType()).getShape());
+    sizes.insert(sizes.begin() + 1, depth);
+    to = function.getBody().front().addArgument(
+        MemRefType::get(sizes, builder.getF32Type()), op.getLoc());
+    SmallVector<Attribute> names(function.getOutputNames().getValue());
+    names.push_back(op.getNameAttr());
+    function.setOutputNamesAttr(builder.getArrayAttr(names));
+  }
+  exec::TapOp::create(builder, op.getLoc(), from, to);
+}
+
 LogicalResult FunctionBuilder::lowerRepeat(nn::RepeatOp op) {
   Location loc = op.getLoc();
   // The carried value has one buffer: that of the first value, where nothing
@@ -570,6 +591,9 @@ LogicalResult FunctionBuilder::lowerRepeat(nn::RepeatOp op) {
                                        op.getRunsAttr(), op.getKinds().size());
   views[op.getResult()] = carried;
   stack = op.getStack();
+  depth = 0;
+  for (auto run : op.getRuns().getAsRange<DenseI64ArrayAttr>())
+    depth = std::max(depth, run[1] + run[2]);
   for (auto [kind, body] : llvm::enumerate(op.getKinds())) {
     layers.clear();
     for (auto run : op.getRuns().getAsRange<DenseI64ArrayAttr>())
@@ -602,6 +626,7 @@ LogicalResult FunctionBuilder::lowerRepeat(nn::RepeatOp op) {
       exec::CopyOp::create(builder, loc, views.lookup(last), carried);
   }
   stack = "";
+  depth = 1;
   layers.clear();
   return success();
 }
@@ -639,6 +664,10 @@ LogicalResult FunctionBuilder::lower(Operation *op) {
         exec::TakeOp::create(
             builder, loc, asMatrix(views.lookup(take.getX()), loc),
             views.lookup(take.getRows()), asMatrix(place, loc));
+        return success();
+      })
+      .Case([&](nn::TapOp tap) {
+        lowerTap(tap);
         return success();
       })
       .Case([&](nn::SplitOp split) { return lowerSplit(split); })

@@ -809,3 +809,39 @@ exec.program @P f32 attributes {values = {}} {
     exec.rows @k(%b) code @k : memref<3x4xf32>
   }
 }
+
+// -----
+
+// X17
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> ["seen"] (%seen: memref<3x2x4xf32>) {
+    %b = exec.buffer : memref<3x4xf32>
+    // expected-error@+1 {{fills 'memref<3x2x4xf32>', expected an output of 'memref<3x1x4xf32>'}}
+    exec.tap %b, %seen : memref<3x4xf32>, memref<3x2x4xf32>
+  }
+}
+
+// -----
+
+// X17
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> ["seen"] (%seen: memref<3x2x4xf32>) {
+    %b = exec.buffer : memref<3x4xf32>
+    exec.repeat "decoder" runs [array<i64: 0, 0, 3>] {
+      // expected-error@+1 {{expected an output of 'memref<3x3x4xf32>'}}
+      exec.tap %b, %seen : memref<3x4xf32>, memref<3x2x4xf32>
+    }
+  }
+}
+
+// -----
+
+// X17
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> [] () {
+    %b = exec.buffer : memref<3x4xf32>
+    %seen = exec.buffer : memref<3x1x4xf32>
+    // expected-error@+1 {{expected an output}}
+    exec.tap %b, %seen : memref<3x4xf32>, memref<3x1x4xf32>
+  }
+}

@@ -252,6 +252,21 @@ const Damage damages[] = {
      [](Decoder &d) { viewOf(d, d.x).strides = {8, 0}; }},
     {"P08", "the views of a gemm of 'f' do not fit",
      [](Decoder &d) { d.layer->commands[0]->op.AsGemm()->out = d.flat; }},
+    {"P08", "the views of a tap of 'f' do not fit",
+     [](Decoder &d) {
+       program::TapT tap;
+       tap.from = d.x;
+       tap.to = d.x;
+       d.make.add(tap);
+     }},
+    // Two layers, an output for one.
+    {"P08", "the views of a tap of 'f' do not fit",
+     [](Decoder &d) {
+       program::TapT tap;
+       tap.from = d.x;
+       tap.to = d.make.output({4, 1, 8});
+       d.make.add(tap, d.layer);
+     }},
     {"P08", "the views of a gemm of 'f' do not fit",
      [](Decoder &d) { d.layer->commands[0]->op.AsGemm()->bias = d.norm; }},
     {"P08", "the views of a row kernel of 'f' do not fit",
