@@ -1,5 +1,6 @@
 //===- CompileProgram.cpp - From a proved model to a program --------------===//
 
+#include "compiler/Bridge/ContinueProgram.h"
 #include "compiler/Bridge/Counts.h"
 #include "compiler/Bridge/ProvedModel.h"
 #include "compiler/Frontend/Import.h"
@@ -45,6 +46,46 @@ static std::vector<std::string> entriesOf(const CompileOptions &options,
   return entries;
 }
 
+PhaseOptions phaseOptionsOf(const CompileOptions &options,
+                            DictionaryAttr values) {
+  PhaseOptions what;
+  auto vocab = values ? values.getAs<IntegerAttr>("vocab") : IntegerAttr();
+  for (const std::string &entry :
+       entriesOf(options, vocab ? vocab.getInt() : 1))
+    what.entries.entries.push_back(entry);
+  what.selection.dtype = options.dtype == DType::BF16  ? "bf16"
+                         : options.dtype == DType::F16 ? "f16"
+                                                       : "f32";
+  llvm::append_range(what.entries.taps, options.taps);
+  llvm::append_range(what.code.targets, options.targets);
+  return what;
+}
+
+LogicalResult runPhase(const Phase &phase, const PhaseOptions &what,
+                       ModuleOp module) {
+  // A mapping is about weights, which no program holds.
+  for (wmap::MappingOp mapping :
+       llvm::make_early_inc_range(module.getOps<wmap::MappingOp>()))
+    mapping.erase();
+  PassManager passes(module.getContext());
+  passes.enableVerifier(false);
+  phase.build(passes, what);
+  if (phase.check)
+    phase.check(passes);
+  return passes.run(module);
+}
+
+Expected<bool> showPhase(const CompileOptions &options, ModuleOp module,
+                         size_t number, std::string_view phase) {
+  if (!options.seen)
+    return true;
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream);
+  text += '\n';
+  return options.seen(number + 1, phase, text);
+}
+
 /// What the configuration said where the model reads it, by path.
 static Json usedFields(nn::ModelOp model, const Json &config) {
   Json result = Json::object();
@@ -67,38 +108,15 @@ Expected<program::ProgramT>
 ProvedModel::compile(const CompileOptions &options) {
   auto seen = [&](ModuleOp at, size_t number, std::string_view phase,
                   bool &on) -> Status {
-    if (!options.seen)
-      return {};
-    std::string text;
-    llvm::raw_string_ostream stream(text);
-    at.print(stream);
-    text += '\n';
-    MBC_ASSIGN(on, options.seen(number + 1, phase, text));
+    MBC_ASSIGN(on, showPhase(options, at, number, phase));
     return {};
   };
   OwningOpRef<ModuleOp> copy = cast<ModuleOp>((*module)->clone());
-  PhaseOptions what;
-  auto vocab = model().getValuesAttr().getAs<IntegerAttr>("vocab");
-  for (const std::string &entry :
-       entriesOf(options, vocab ? vocab.getInt() : 1))
-    what.entries.entries.push_back(entry);
-  what.selection.dtype = options.dtype == DType::BF16  ? "bf16"
-                         : options.dtype == DType::F16 ? "f16"
-                                                       : "f32";
-  llvm::append_range(what.entries.taps, options.taps);
-  llvm::append_range(what.code.targets, options.targets);
+  PhaseOptions what = phaseOptionsOf(options, model().getValuesAttr());
   bool on = true;
   for (auto [number, phase] : llvm::enumerate(phases())) {
     if (phase.build) {
-      for (wmap::MappingOp mapping :
-           llvm::make_early_inc_range(copy->getOps<wmap::MappingOp>()))
-        mapping.erase();
-      MBC_TRY(captured([&] {
-        PassManager passes(&context);
-        passes.enableVerifier(false);
-        phase.build(passes, what);
-        return passes.run(*copy);
-      }));
+      MBC_TRY(captured([&] { return runPhase(phase, what, *copy); }));
     } else if (options.seen && phase.name == "parse") {
       // As it was before the elaboration, which changes the module itself.
       OwningOpRef<ModuleOp> declared;

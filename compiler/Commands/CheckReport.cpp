@@ -372,7 +372,7 @@ private:
     title("Admissible parallel sizes");
     Json json = Json::object();
     auto add = [&](const char *name, const std::vector<int64_t> &sizes) {
-      line(fmt::format("  {:<4} {}", name, wmap::listText(sizes)));
+      line(fmt::format("  {:<4} {}", name, nn::listText(sizes)));
       Json list = Json::array();
       for (int64_t size : sizes)
         list.push(size);

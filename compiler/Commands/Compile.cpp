@@ -1,4 +1,5 @@
 //===- Compile.cpp - mbc compile ------------------------------------------===//
+#include "compiler/Bridge/ContinueProgram.h"
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ProgramOptions.h"
 #include "compiler/Commands/ReferenceOptions.h"
@@ -21,7 +22,7 @@ namespace {
 
 struct CompileCommandOptions {
   std::string folder, config, target, dtype, chunks, sequences, length;
-  std::string lastPhase, dumpFolder;
+  std::string firstPhase, lastPhase, dumpFolder;
   ReferenceOptions reference;
   std::vector<std::string> taps;
   bool report = false, overwrite = false;
@@ -75,9 +76,17 @@ std::string phaseNames() {
 
 /// Lets the compilation write what --to and --dump-phases ask for.
 Status showPhases(const CompileCommandOptions &options, CompileOptions &what) {
-  if (!options.lastPhase.empty() && !findPhase(options.lastPhase))
-    return inputError(fmt::format("option '--to' is {}, expected one of {}",
-                                  quote(options.lastPhase), phaseNames()));
+  for (auto [option, name] : {std::pair("--from", &options.firstPhase),
+                              std::pair("--to", &options.lastPhase)})
+    if (!name->empty() && !findPhase(*name))
+      return inputError(fmt::format("option '{}' is {}, expected one of {}",
+                                    option, quote(*name), phaseNames()));
+  if (!options.firstPhase.empty() && !options.lastPhase.empty() &&
+      findPhase(options.firstPhase) >= findPhase(options.lastPhase))
+    return inputError(fmt::format("option '--to' is {}, which is not after "
+                                  "--from {}",
+                                  quote(options.lastPhase),
+                                  options.firstPhase));
   if (options.lastPhase.empty() && options.dumpFolder.empty())
     return {};
   if (!options.lastPhase.empty() && options.report)
@@ -103,6 +112,33 @@ Status showPhases(const CompileCommandOptions &options, CompileOptions &what) {
   return {};
 }
 
+/// What an earlier phase has decided cannot be asked for again.
+Status checkDecided(const CompileCommandOptions &options) {
+  if (options.firstPhase.empty())
+    return {};
+  const Phase *first = findPhase(options.firstPhase);
+  const std::string tap = options.taps.empty() ? "" : options.taps.front();
+  struct {
+    const char *name;
+    const std::string &value;
+    const char *phase;
+  } decided[] = {{"--config", options.config, "elaborate"},
+                 {"--chunk", options.chunks, "instantiate"},
+                 {"--sequences", options.sequences, "instantiate"},
+                 {"--tap", tap, "instantiate"},
+                 {"--dtype", options.dtype, "select"},
+                 {"--length", options.length, "parse"}};
+  for (const auto &option : decided)
+    if (!option.value.empty() && first >= findPhase(option.phase))
+      return inputError(fmt::format(
+          "option '{}' is not for --from {}: the file has decided it",
+          option.name, options.firstPhase));
+  if (options.folder.empty())
+    return inputError("option '--from' needs FILE.mlir, the module of that "
+                      "phase, in the place of DIR");
+  return {};
+}
+
 /// A program replaces nothing that it was not told to.
 Status checkTarget(const fs::path &target, bool overwrite) {
   MBC_TRY(checkFileTarget(target));
@@ -116,6 +152,9 @@ Status checkTarget(const fs::path &target, bool overwrite) {
 Expected<program::ProgramT> compile(const CompileCommandOptions &options,
                                     const CompileOptions &what,
                                     const CommonOptions &common) {
+  if (!options.firstPhase.empty())
+    return continueProgram(options.folder, options.firstPhase, options.config,
+                           common.config, what);
   ModelLibrary library;
   MBC_TRY(common.load(library));
   if (!options.config.empty()) {
@@ -135,12 +174,14 @@ Expected<program::ProgramT> compile(const CompileCommandOptions &options,
 Expected<Outcome> runCompile(const CompileCommandOptions &options,
                              const CommonOptions &common) {
   auto start = std::chrono::steady_clock::now();
-  if (options.folder.empty() == options.config.empty())
+  if (options.firstPhase.empty() &&
+      options.folder.empty() == options.config.empty())
     return inputError("expected DIR or --config FILE, and not both; see 'mbc "
                       "compile --help'");
   MBC_ASSIGN(CompileOptions what, parseOptions(options));
   MBC_TRY(checkTarget(options.target, options.overwrite));
   MBC_TRY(showPhases(options, what));
+  MBC_TRY(checkDecided(options));
   MBC_ASSIGN(program::ProgramT compiled, compile(options, what, common));
   if (!options.lastPhase.empty()) {
     Outcome outcome;
@@ -216,6 +257,9 @@ void addCompile(CLI::App &root, CommandList &commands) {
       .flag("--report", options->report,
             "Print FLOPs, bytes and weights of each kind of layer, the largest "
             "buffers, and the peak memory")
+      .option("--from", options->firstPhase, "PHASE",
+              "Go on from a phase: DIR is the file that --to or --dump-phases "
+              "wrote after it; elaborate needs --config")
       .option("--to", options->lastPhase, "PHASE",
               ("Stop after a phase, and write the module as MLIR to FILE: " +
                phaseNames())
@@ -230,7 +274,8 @@ void addCompile(CLI::App &root, CommandList &commands) {
                 "  mbc compile --config config.json -o llama.mbcp --chunk "
                 "512,128 --sequences 1,8 --report");
   command.run = [options, &common = command.common]() -> Expected<Outcome> {
-    MBC_TRY(resolveInPlace(options->folder));
+    if (options->firstPhase.empty())
+      MBC_TRY(resolveInPlace(options->folder));
     MBC_TRY(resolveInPlace(options->reference.hfModel));
     return runCompile(*options, common);
   };

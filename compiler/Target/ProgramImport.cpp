@@ -1,6 +1,7 @@
 //===- ProgramImport.cpp - From a program file to exec text and back ------===//
 #include "compiler/Target/PlanTarget.h"
 #include "compiler/Target/ProgramTarget.h"
+#include "dialects/Dist/DistDialect.h"
 
 #include "runtime/program/Program.h"
 
@@ -392,7 +393,8 @@ FailureOr<program::ProgramT> exportProgramFile(ModuleOp module) {
 
 void registerProgramTranslations() {
   auto dialects = [](DialectRegistry &registry) {
-    registry.insert<ExecDialect, wmap::WMapDialect>();
+    // The mesh stands beside the program.
+    registry.insert<dist::DistDialect, ExecDialect, wmap::WMapDialect>();
   };
   static TranslateFromMLIRRegistration toProgram(
       "mlir-to-program", "write the program of a module as a file",

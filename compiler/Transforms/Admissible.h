@@ -2,6 +2,7 @@
 #pragma once
 
 #include "compiler/Transforms/WMapEntries.h"
+#include "dialects/NN/ShardSizes.h"
 #include "mbc/Convert.h"
 
 #include <cstdint>
@@ -21,18 +22,6 @@ struct ParallelSizes : mbc::ParallelSizes {
   int64_t of(llvm::StringRef mesh) const;
 };
 
-/// Whether sizes a, b, ... of a mixed-radix shard admit `n` ranks: n = n0 * n1
-/// * ... with n0 | a, n1 | b, ...
-bool admits(llvm::ArrayRef<int64_t> sizes, int64_t n);
-
-/// The sizes that a shard item of a static type cuts, and how it reads:
-/// "kv_heads = 8" or "(kv_heads, slot.q) = (8, 4)".
-struct ShardSizes {
-  llvm::SmallVector<int64_t> sizes;
-  std::string text;
-};
-ShardSizes shardSizes(nn::TensorType type, nn::ShardAttr shard);
-
 /// The layers of each pipeline chunk, in the order of the layers: chunk k is
 /// virtual chunk k / pp of stage k % pp. Empty, with the reason in `why`, when
 /// Megatron would refuse the sizes.
@@ -46,9 +35,6 @@ bool cutsOver(nn::ModelOp model, llvm::StringRef mesh);
 /// the sizes that divide the layers. An axis that nothing is cut over: {1}.
 std::vector<int64_t> admissibleSizes(nn::ModelOp model, llvm::StringRef mesh,
                                      int64_t limit = 1024);
-/// "1, 2, 4, 8".
-std::string listText(llvm::ArrayRef<int64_t> values);
-
 /// W29, W30: refuses sizes that some parameter does not admit, with a note on
 /// what would be.
 mlir::LogicalResult checkAdmissible(nn::ModelOp model,

@@ -21,10 +21,6 @@ namespace {
 
 using Members = llvm::SmallSetVector<Operation *, 8>;
 
-bool isRowOp(Operation *op) {
-  return isa<MapOp, RMSNormOp, LayerNormOp, RopeOp>(op);
-}
-
 /// The rows that an operation computes: its results' first axis.
 AxisAttr rowsOf(Operation *op) {
   auto type = cast<nn::TensorType>(op->getResult(0).getType());

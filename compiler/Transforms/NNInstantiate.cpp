@@ -361,7 +361,8 @@ void Instantiator::declareWeights() {
     if (parameter.stack)
       layers = builder.getDenseI64ArrayAttr(parameter.layers);
     WeightsOp::create(builder, parameter.op.getLoc(), parameter.path,
-                      parameter.type, layers, parameter.op.getDtypeAttr());
+                      parameter.type, layers, parameter.op.getDtypeAttr(),
+                      parameter.op.getShardAttr(), parameter.op.getPadAttr());
   }
 }
 

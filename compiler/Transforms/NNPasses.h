@@ -1,6 +1,8 @@
 //===- NNPasses.h - From a declared model to a static one -------*- C++ -*-===//
 #pragma once
 
+#include "dialects/Dist/DistDialect.h"
+
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 #include "runtime/core/Json.h"

@@ -52,6 +52,41 @@ def NNInstantiate : Pass<"nn-instantiate", "::mlir::ModuleOp"> {
                             "STACK.BLOCK.OPERATION">];
 }
 
+def NNVerifyInstantiated : Pass<"verify-instantiated", "::mlir::ModuleOp"> {
+  let summary = "refuse what `nn-instantiate` should have resolved";
+}
+
+def NNPartition : Pass<"nn-partition", "::mlir::ModuleOp"> {
+  let summary = "make the program of one rank of a mesh";
+  let description = [{
+    Weights are placed as their shards say, values by the rule of each operator.
+    A mesh that the weights' sizes do not admit, or that a rule does not cover,
+    is refused. Without `mesh` there is one rank, and the program is the whole.
+  }];
+  let options = [ListOption<"mesh", "mesh", "std::string",
+                            "AXIS=RANKS of tp, cp, dp, pp, etp, ep">];
+  let dependentDialects = ["::mbc::dist::DistDialect"];
+}
+
+def NNVerifyPartitioned : Pass<"verify-partitioned", "::mlir::ModuleOp"> {
+  let summary = "refuse placements that the rules do not give";
+}
+
+def NNPrintCost : Pass<"nn-print-cost", "::mlir::ModuleOp"> {
+  let summary = "print what each entry costs, by kind of layer";
+  let description = [{
+    For one call over all rows. Of an operator that can be computed in several
+    ways the one counts that is cheapest where every row attends to `context`
+    tokens.
+  }];
+  let options = [
+    Option<"elementBytes", "element-bytes", "uint64_t", /*default=*/"4",
+           "bytes of an element of weights and activations">,
+    Option<"context", "context", "uint64_t", /*default=*/"0",
+           "tokens that a row attends to">
+  ];
+}
+
 def NNFuse : Pass<"nn-fuse", "::mlir::ModuleOp"> {
   let summary = "gather pointwise operations and row reductions in clusters";
   let description = [{
@@ -59,6 +94,10 @@ def NNFuse : Pass<"nn-fuse", "::mlir::ModuleOp"> {
     of queries and keys and their rotation, a gate and its product each become
     one kernel that reads and writes every row once.
   }];
+}
+
+def NNVerifyFused : Pass<"verify-fused", "::mlir::ModuleOp"> {
+  let summary = "refuse what `nn-fuse` should have gathered";
 }
 
 #endif

@@ -1,6 +1,7 @@
 //===- NNDialect.cpp - Spelling of axes and tensor types ------------------===//
 
 #include "dialects/NN/NNDialect.h"
+#include "dialects/Dist/DistDialect.h"
 #include "dialects/NN/Expr.h"
 #include "dialects/NN/NNOps.h"
 
@@ -208,7 +209,12 @@ mbc::nn::TensorType mbc::nn::TensorType::mapSizes(
         axes, [&](AxisAttr axis) { return axis.mapSizes(fn); });
   };
   return get(getContext(), map(getBatch()), map(getOut()), map(getIn()),
-             getElem());
+             getElem(), getPlacement());
+}
+
+mbc::nn::TensorType
+mbc::nn::TensorType::withPlacement(Attribute placement) const {
+  return get(getContext(), getBatch(), getOut(), getIn(), getElem(), placement);
 }
 
 std::string mbc::nn::TensorType::text() const {
@@ -252,10 +258,13 @@ Type mbc::nn::TensorType::parse(AsmParser &parser) {
       return {};
   }
   StringRef elem;
+  mbc::dist::PlacementAttr placement;
   if (failed(parser.parseComma()) || failed(parser.parseKeyword(&elem)) ||
+      (succeeded(parser.parseOptionalComma()) &&
+       failed(parser.parseAttribute(placement))) ||
       failed(parser.parseGreater()))
     return {};
-  return get(parser.getContext(), batch, out, in, elem);
+  return get(parser.getContext(), batch, out, in, elem, placement);
 }
 
 void mbc::nn::TensorType::print(AsmPrinter &printer) const {
@@ -273,5 +282,8 @@ void mbc::nn::TensorType::print(AsmPrinter &printer) const {
     printer << " | ";
     list(getIn());
   }
-  printer << "], " << getElem() << '>';
+  printer << "], " << getElem();
+  if (getPlacement())
+    printer << ", " << getPlacement();
+  printer << '>';
 }

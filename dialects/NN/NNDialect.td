@@ -22,6 +22,7 @@ def NN_Dialect : Dialect {
     parameter, in which order anything runs. See README.md for the rationale
     and the numbered constraints (N01...).
   }];
+  let dependentDialects = ["::mbc::dist::DistDialect"];
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;
   let usePropertiesForAttributes = 1;

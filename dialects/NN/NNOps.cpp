@@ -5,7 +5,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "dialects/NN/NNOps.h"
-#include "dialects/NN/AxisRules.h"
 #include "dialects/NN/Expr.h"
 #include "dialects/Signature.h"
 
@@ -19,6 +18,8 @@ using namespace mbc::nn;
 // Of the generated parsers.
 using mbc::parseSignature;
 using mbc::printSignature;
+
+#include "dialects/NN/NNInterfaces.cpp.inc"
 
 #define GET_OP_CLASSES
 #include "dialects/NN/NNOps.cpp.inc"
@@ -335,13 +336,17 @@ LogicalResult RepeatOp::verify() {
   return success();
 }
 
+bool isRowOp(Operation *op) {
+  return isa<MapOp, RMSNormOp, LayerNormOp, RopeOp>(op);
+}
+
 LogicalResult ClusterOp::verify() {
   // (N54) pointwise operations and row reductions only.
   mlir::Block &body = getBody().front();
   if (body.getArgumentTypes() != getInputs().getTypes())
     return emitOpError("body does not take the operands");
   for (Operation &op : body.without_terminator())
-    if (!isa<MapOp, RMSNormOp, LayerNormOp, RopeOp>(op))
+    if (!isRowOp(&op))
       return emitOpError() << "holds '" << op.getName()
                            << "', which is no row operation";
   auto yield = body.empty() ? YieldOp() : dyn_cast<YieldOp>(body.back());
@@ -362,99 +367,103 @@ static SmallVector<TensorType> typesOf(ValueRange values) {
   return llvm::map_to_vector(values, typeOf);
 }
 
-/// (N48) The results are what the rule gives.
-static LogicalResult checkResults(Operation *op, ArrayRef<TensorType> rule) {
-  if (rule.size() != op->getNumResults())
+LogicalResult detail::verifyAxisRule(Operation *op) {
+  AxisResults rule = cast<AxisRuleOpInterface>(op).inferTypes(
+      [op] { return op->emitOpError(); });
+  if (failed(rule))
+    return failure();
+  if (rule->size() != op->getNumResults())
     return op->emitOpError() << "has " << op->getNumResults()
-                             << " results, expected " << rule.size();
-  for (auto [expected, result] : llvm::zip(rule, op->getResults()))
-    if (result.getType() != expected)
+                             << " results, expected " << rule->size();
+  for (auto [expected, result] : llvm::zip(*rule, op->getResults()))
+    if (typeOf(result).withPlacement({}) != expected)
       return op->emitOpError() << "result has type " << result.getType()
                                << ", expected " << expected;
   return success();
 }
 
-static LogicalResult check(Operation *op, AxisResult rule) {
-  return failed(rule) ? failure() : checkResults(op, *rule);
+/// The results of a rule, one or many, without placements.
+static AxisResults plain(AxisResults rule) {
+  if (succeeded(rule))
+    for (TensorType &type : *rule)
+      type = type.withPlacement({});
+  return rule;
 }
-static LogicalResult check(Operation *op, AxisResults rule) {
-  return failed(rule) ? failure() : checkResults(op, *rule);
+static AxisResults plain(AxisResult rule) {
+  return failed(rule) ? AxisResults(failure())
+                      : plain(AxisResults(SmallVector<TensorType>{*rule}));
 }
 
-#define EMIT [&] { return emitOpError(); }
-
-LogicalResult EmbeddingOp::verify() {
-  return check(*this,
-               inferEmbedding(EMIT, typeOf(getIds()), typeOf(getWeight())));
+AxisResults EmbeddingOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferEmbedding(emit, typeOf(getIds()), typeOf(getWeight())));
 }
-LogicalResult LinearOp::verify() {
-  return check(*this, inferLinear(EMIT, typeOf(getX()), typeOf(getWeight()),
-                                  typeOf(getBias())));
+AxisResults LinearOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferLinear(emit, typeOf(getX()), typeOf(getWeight()),
+                           typeOf(getBias())));
 }
-LogicalResult RMSNormOp::verify() {
-  return check(*this, inferNorm(EMIT, typeOf(getX()), typeOf(getWeight()), {}));
+AxisResults RMSNormOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferNorm(emit, typeOf(getX()), typeOf(getWeight()), {}));
 }
-LogicalResult LayerNormOp::verify() {
-  return check(*this, inferNorm(EMIT, typeOf(getX()), typeOf(getWeight()),
-                                typeOf(getBias())));
+AxisResults LayerNormOp::inferTypes(EmitErrorFn emit) {
+  return plain(
+      inferNorm(emit, typeOf(getX()), typeOf(getWeight()), typeOf(getBias())));
 }
-LogicalResult SplitOp::verify() {
-  return check(*this, inferSplit(EMIT, typeOf(getX()), getAxis()));
+AxisResults SplitOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferSplit(emit, typeOf(getX()), getAxis()));
 }
-LogicalResult JoinOp::verify() {
-  return check(*this, inferJoin(EMIT, getAxis(), typesOf(getParts())));
+AxisResults JoinOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferJoin(emit, getAxis(), typesOf(getParts())));
 }
-LogicalResult RopeOp::verify() {
-  return check(*this, inferRope(EMIT, typeOf(getQ()), typeOf(getK()),
-                                typeOf(getPositions())));
+AxisResults RopeOp::inferTypes(EmitErrorFn emit) {
+  return plain(
+      inferRope(emit, typeOf(getQ()), typeOf(getK()), typeOf(getPositions())));
 }
-LogicalResult AttentionOp::verify() {
-  return check(*this, inferAttention(EMIT, typeOf(getQ()), typeOf(getK()),
-                                     typeOf(getV()), typeOf(getWindows())));
+AxisResults AttentionOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferAttention(emit, typeOf(getQ()), typeOf(getK()),
+                              typeOf(getV()), typeOf(getWindows())));
 }
-LogicalResult MLAAttentionOp::verify() {
-  return check(*this, inferMLAAttention(EMIT, typeOf(getQNope()),
-                                        typeOf(getQRope()), typeOf(getLatent()),
-                                        typeOf(getKRope()), typeOf(getUp())));
+AxisResults MLAAttentionOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferMLAAttention(emit, typeOf(getQNope()), typeOf(getQRope()),
+                                 typeOf(getLatent()), typeOf(getKRope()),
+                                 typeOf(getUp())));
 }
-LogicalResult MapOp::verify() {
-  return check(*this, inferMap(EMIT, getKind(), typesOf(getInputs()),
-                               getScalarAttr() != nullptr));
+AxisResults MapOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferMap(emit, getKind(), typesOf(getInputs()),
+                        getScalarAttr() != nullptr));
 }
-LogicalResult RouteOp::verify() {
-  return check(*this, inferRoute(EMIT, typeOf(getLogits()),
-                                 typeOf(getCorrection()), getTopk()));
+AxisResults RouteOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferRoute(emit, typeOf(getLogits()), typeOf(getCorrection()),
+                          getTopk()));
 }
-LogicalResult DispatchOp::verify() {
-  return check(*this, inferDispatch(EMIT, typeOf(getX()), typeOf(getIdx())));
+AxisResults DispatchOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferDispatch(emit, typeOf(getX()), typeOf(getIdx())));
 }
-LogicalResult GroupedLinearOp::verify() {
-  return check(*this,
-               inferGroupedLinear(EMIT, typeOf(getX()), typeOf(getWeight())));
+AxisResults GroupedLinearOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferGroupedLinear(emit, typeOf(getX()), typeOf(getWeight())));
 }
-LogicalResult CombineOp::verify() {
-  return check(*this, inferCombine(EMIT, typeOf(getY()), typeOf(getWeights()),
-                                   typeOf(getIdx())));
+AxisResults CombineOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferCombine(emit, typeOf(getY()), typeOf(getWeights()),
+                            typeOf(getIdx())));
 }
-LogicalResult MergeOp::verify() {
-  return check(*this, inferMerge(EMIT, typeOf(getX()), getCount(), getAxis()));
+AxisResults MergeOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferMerge(emit, typeOf(getX()), getCount(), getAxis()));
 }
-LogicalResult PlaceOp::verify() {
-  return check(*this, inferPlace(EMIT, typeOf(getX()), typeOf(getFeatures()),
-                                 typeOf(getIds())));
+AxisResults PlaceOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferPlace(emit, typeOf(getX()), typeOf(getFeatures()),
+                          typeOf(getIds())));
 }
-LogicalResult ShiftOp::verify() {
-  return check(*this, inferShift(EMIT, typeOf(getIds())));
+AxisResults ShiftOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferShift(emit, typeOf(getIds())));
 }
-LogicalResult ReorderOp::verify() {
-  return check(*this, inferReorder(EMIT, typeOf(getX()), typeOf(getOrder())));
+AxisResults ReorderOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferReorder(emit, typeOf(getX()), typeOf(getOrder())));
 }
-LogicalResult TakeOp::verify() {
-  return check(*this, inferTake(EMIT, typeOf(getX()), typeOf(getRows())));
+AxisResults TakeOp::inferTypes(EmitErrorFn emit) {
+  return plain(inferTake(emit, typeOf(getX()), typeOf(getRows())));
 }
-LogicalResult CrossEntropyOp::verify() {
-  return check(
-      *this, inferCrossEntropy(EMIT, typeOf(getLogits()), typeOf(getLabels())));
+AxisResults CrossEntropyOp::inferTypes(EmitErrorFn emit) {
+  return plain(
+      inferCrossEntropy(emit, typeOf(getLogits()), typeOf(getLabels())));
 }
 
 } // namespace mbc::nn

@@ -2,6 +2,7 @@
 #ifndef MBC_DIALECTS_NN_NNOPS
 #define MBC_DIALECTS_NN_NNOPS
 
+include "dialects/NN/NNInterfaces.td"
 include "dialects/NN/NNTypes.td"
 include "mlir/IR/BuiltinAttributeInterfaces.td"
 include "mlir/IR/RegionKindInterface.td"
@@ -224,13 +225,15 @@ def NN_IfOp : NN_Op<"if", [SingleBlock, NoRegionArguments]> {
 // AxisRules.h
 //===----------------------------------------------------------------------===//
 
-class NN_ComputeOp<string mnemonic, dag ins, bit many = false>
-    : NN_Op<mnemonic, [Pure]> {
+class NN_ComputeOp<string mnemonic, dag ins, bit many = false,
+                   list<Trait> partition = [NN_PartitionOpInterface]>
+    : NN_Op<mnemonic, !listconcat(
+          [Pure, DeclareOpInterfaceMethods<NN_AxisRuleOpInterface>,
+           DeclareOpInterfaceMethods<NN_CostOpInterface>], partition)> {
   let arguments = ins;
   let results = !if(many, (outs Variadic<NN_TensorType>:$results),
                           (outs NN_TensorType:$result));
   let assemblyFormat = "operands attr-dict `:` functional-type(operands, results)";
-  let hasVerifier = 1;
 }
 
 def NN_EmbeddingOp : NN_ComputeOp<"embedding",
@@ -315,7 +318,9 @@ def NN_ReorderOp : NN_ComputeOp<"reorder",
   let summary = "rows in another order";
 }
 def NN_CrossEntropyOp : NN_ComputeOp<"cross_entropy",
-    (ins NN_TensorType:$logits, NN_TensorType:$labels)> {
+    (ins NN_TensorType:$logits, NN_TensorType:$labels), false,
+    // A mean over the rows of all ranks: no rule yet.
+    []> {
   let summary = "mean negative log likelihood of the labels";
 }
 
@@ -339,12 +344,16 @@ def NN_WeightsOp : NN_Op<"weights", [Symbol, HasParent<"GraphOp">]> {
   let summary = "a logical parameter that an entry uses";
   let description = [{
     Named by its path ("decoder.attn.qkv"); of a stack, the copies in `layers`.
+    `shard` and `pad` are the parameter's.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<NN_TensorType>:$type,
                        OptionalAttr<DenseI64ArrayAttr>:$layers,
-                       OptionalAttr<StrAttr>:$dtype);
+                       OptionalAttr<StrAttr>:$dtype,
+                       OptionalAttr<NN_Shards>:$shard,
+                       OptionalAttr<StrArrayAttr>:$pad);
   let assemblyFormat = [{
-    $sym_name `:` $type (`layers` $layers^)? (`dtype` $dtype^)? attr-dict
+    $sym_name `:` $type (`layers` $layers^)? (`dtype` $dtype^)?
+    (`shard` $shard^)? (`pad` $pad^)? attr-dict
   }];
 }
 
@@ -385,7 +394,8 @@ def NN_RepeatOp : NN_Op<"repeat", [SingleBlock]> {
   let hasVerifier = 1;
 }
 
-def NN_ClusterOp : NN_Op<"cluster", [IsolatedFromAbove, SingleBlock]> {
+def NN_ClusterOp : NN_Op<"cluster", [IsolatedFromAbove, SingleBlock,
+                                     DeclareOpInterfaceMethods<NN_CostOpInterface>]> {
   let summary = "pointwise operations and row reductions as one kernel";
   let description = [{
     All values have the rows of the first result; weights are the same for each.

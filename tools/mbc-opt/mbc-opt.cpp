@@ -2,8 +2,10 @@
 
 #include "compiler/Codegen/Codegen.h"
 #include "compiler/Conversion/NNToExec/NNToExec.h"
+#include "compiler/Phases.h"
 #include "compiler/Transforms/NNPasses.h"
 #include "compiler/Transforms/WMapPasses.h"
+#include "dialects/Dist/DistDialect.h"
 #include "dialects/Exec/ExecDialect.h"
 #include "dialects/NN/NNDialect.h"
 #include "dialects/WMap/WMapDialect.h"
@@ -18,8 +20,8 @@
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
-  registry.insert<mbc::exec::ExecDialect, mbc::nn::NNDialect,
-                  mbc::wmap::WMapDialect>();
+  registry.insert<mbc::dist::DistDialect, mbc::exec::ExecDialect,
+                  mbc::nn::NNDialect, mbc::wmap::WMapDialect>();
   // Of generated code.
   registry.insert<mlir::arith::ArithDialect, mlir::func::FuncDialect,
                   mlir::LLVM::LLVMDialect, mlir::math::MathDialect,
@@ -28,6 +30,7 @@ int main(int argc, char **argv) {
   mbc::wmap::registerWMapPasses();
   mbc::registerExecPasses();
   mbc::registerCodegenPasses();
+  mbc::registerPhasePipelines();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "mbc optimizer driver\n", registry));
 }

@@ -4,6 +4,7 @@
 #include "compiler/Conversion/NNToExec/RopeTables.h"
 #include "dialects/Exec/ExecDialect.h"
 #include "dialects/NN/NNOps.h"
+#include "dialects/Runs.h"
 
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -595,11 +596,7 @@ LogicalResult FunctionBuilder::lowerRepeat(nn::RepeatOp op) {
   for (auto run : op.getRuns().getAsRange<DenseI64ArrayAttr>())
     depth = std::max(depth, run[1] + run[2]);
   for (auto [kind, body] : llvm::enumerate(op.getKinds())) {
-    layers.clear();
-    for (auto run : op.getRuns().getAsRange<DenseI64ArrayAttr>())
-      if (run[0] == static_cast<int64_t>(kind))
-        for (int64_t i = 0; i < run[2]; ++i)
-          layers.push_back(run[1] + i);
+    layers = layersOfKind(op.getRuns(), kind);
     attentions = 0;
     OpBuilder::InsertionGuard guard(builder);
     mlir::Block &target = repeat.getBodies()[kind].emplaceBlock();

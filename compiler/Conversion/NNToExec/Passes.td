@@ -16,6 +16,10 @@ def NNToExec : Pass<"nn-to-exec", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mbc::exec::ExecDialect"];
 }
 
+def ExecVerifySelected : Pass<"verify-selected", "::mlir::ModuleOp"> {
+  let summary = "refuse what `nn-to-exec` should have made commands of";
+}
+
 def ExecPlanMemory : Pass<"exec-plan-memory", "::mlir::ModuleOp"> {
   let summary = "give every buffer a place in the arena of its function";
   let description = [{
