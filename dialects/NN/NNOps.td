@@ -414,7 +414,7 @@ def NN_TakeOp : NN_ComputeOp<"take",
   let summary = "some rows of a value";
 }
 
-def NN_TapOp : NN_Op<"tap"> {
+def NN_TapOp : NN_Op<"tap", [NN_PartitionOpInterface]> {
   let summary = "a value that a caller wants to see, under this name";
   let description = [{ In a stack that of every layer that has it. }];
   let arguments = (ins StrAttr:$name, NN_TensorType:$x);
