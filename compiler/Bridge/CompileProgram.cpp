@@ -145,12 +145,14 @@ ProvedModel::compile(const CompileOptions &options) {
     result.sequences = *llvm::max_element(options.sequences);
   result.architectures = which.architectures;
   result.config = usedFields(model(), values).dumpCompact();
-  // Layer keys of Megatron checkpoints carry their index or are stacked; a
-  // Hugging Face folder is read through the first.
-  for (const char *keys : {"indexed", "stacked"}) {
+  // Layer keys of Megatron checkpoints carry their index or, where layers are
+  // alike, are stacked; a Hugging Face folder is read through the first.
+  for (const char *keys : {"indexed", "stackable"}) {
     PlacementOptions placement;
     placement.layerKeys = keys;
     MBC_ASSIGN(plan::PlanT source, plan(nullptr, placement));
+    if (!result.sources.empty() && source.indexed_layers)
+      break;
     result.sources.push_back(std::make_unique<plan::PlanT>(std::move(source)));
   }
   MBC_ASSIGN(ImpliedTensors implied, impliedTensors(model(), mapping()));

@@ -193,6 +193,35 @@ void Importer::addCommand(const program::CommandT &command) {
   } else if (const auto *take = op.AsTake()) {
     Value x = view(take->x), rows = view(take->rows);
     TakeOp::create(builder, loc, x, rows, view(take->out));
+  } else if (const auto *route = op.AsRoute()) {
+    Value logits = view(route->logits), correction = view(route->correction),
+          weights = view(route->weights);
+    RouteOp::create(builder, loc, logits, correction, weights, view(route->ids),
+                    program::EnumNameScore(route->score),
+                    program::EnumNameMethod(route->method), route->renorm,
+                    route->groups, route->group_topk, APFloat(route->scale));
+  } else if (const auto *group = op.AsGroup()) {
+    Value ids = view(group->ids), place = view(group->place);
+    GroupOp::create(builder, loc, ids, place, view(group->offsets));
+  } else if (const auto *scatter = op.AsScatter()) {
+    Value x = view(scatter->x), place = view(scatter->place);
+    ScatterOp::create(builder, loc, x, place, view(scatter->out));
+  } else if (const auto *gemm = op.AsGroupedGemm()) {
+    Value x = view(gemm->x), weight = view(gemm->weight),
+          offsets = view(gemm->offsets);
+    GroupedGemmOp::create(builder, loc, x, weight, offsets, view(gemm->out));
+  } else if (const auto *combine = op.AsCombine()) {
+    Value y = view(combine->y), weights = view(combine->weights),
+          place = view(combine->place);
+    CombineOp::create(builder, loc, y, weights, place, view(combine->out));
+  } else if (const auto *attention = op.AsLatentAttention()) {
+    Value qNope = view(attention->q_nope), qRope = view(attention->q_rope),
+          latent = view(attention->latent), kRope = view(attention->k_rope),
+          up = view(attention->up);
+    LatentAttentionOp::create(builder, loc, qNope, qRope, latent, kRope, up,
+                              view(attention->out),
+                              program.states[attention->state]->path,
+                              APFloat(attention->scale), attention->absorbed);
   } else if (const auto *repeat = op.AsRepeat()) {
     SmallVector<Attribute> runs;
     for (const program::Run &run : repeat->runs)

@@ -302,6 +302,67 @@ private:
           table.out = view(take.getOut());
           out.Set(std::move(table));
         })
+        .Case([&](RouteOp route) {
+          program::RouteT table;
+          table.logits = view(route.getLogits());
+          table.correction = optional(route.getCorrection());
+          table.weights = view(route.getWeights());
+          table.ids = view(route.getIds());
+          for (program::Score score : program::EnumValuesScore())
+            if (route.getScore() == program::EnumNameScore(score))
+              table.score = score;
+          for (program::Method method : program::EnumValuesMethod())
+            if (route.getMethod() == program::EnumNameMethod(method))
+              table.method = method;
+          table.renorm = route.getRenorm();
+          table.groups = route.getGroups();
+          table.group_topk = route.getGroupTopk();
+          table.scale = route.getScale().convertToDouble();
+          out.Set(std::move(table));
+        })
+        .Case([&](GroupOp group) {
+          program::GroupT table;
+          table.ids = view(group.getIds());
+          table.place = view(group.getPlace());
+          table.offsets = view(group.getOffsets());
+          out.Set(std::move(table));
+        })
+        .Case([&](ScatterOp scatter) {
+          program::ScatterT table;
+          table.x = view(scatter.getX());
+          table.place = view(scatter.getPlace());
+          table.out = view(scatter.getOut());
+          out.Set(std::move(table));
+        })
+        .Case([&](GroupedGemmOp gemm) {
+          program::GroupedGemmT table;
+          table.x = view(gemm.getX());
+          table.weight = view(gemm.getWeight());
+          table.offsets = view(gemm.getOffsets());
+          table.out = view(gemm.getOut());
+          out.Set(std::move(table));
+        })
+        .Case([&](CombineOp combine) {
+          program::CombineT table;
+          table.y = view(combine.getY());
+          table.weights = view(combine.getWeights());
+          table.place = view(combine.getPlace());
+          table.out = view(combine.getOut());
+          out.Set(std::move(table));
+        })
+        .Case([&](LatentAttentionOp attention) {
+          program::LatentAttentionT table;
+          table.q_nope = view(attention.getQNope());
+          table.q_rope = view(attention.getQRope());
+          table.latent = view(attention.getLatent());
+          table.k_rope = view(attention.getKRope());
+          table.up = view(attention.getUp());
+          table.out = view(attention.getOut());
+          table.state = symbol(attention.getStateAttr());
+          table.scale = attention.getScale().convertToDouble();
+          table.absorbed = attention.getAbsorbed();
+          out.Set(std::move(table));
+        })
         .Case([&](RepeatOp repeat) {
           program::RepeatT table;
           table.stack = repeat.getStack().str();

@@ -35,7 +35,7 @@ def WMapResolvePlacement : Pass<"wmap-resolve-placement", "::mlir::ModuleOp"> {
     Option<"profile", "profile", "std::string", /*default=*/"\"torch_dist\"",
            "format profile: torch_dist (TE layer spec)">,
     Option<"layers", "layers", "std::string", /*default=*/"\"auto\"",
-           "layer keys: auto (as the family's Megatron configuration asks), stacked or indexed">,
+           "layer keys: auto (as the family's Megatron configuration asks), stacked, stackable (where layers are alike) or indexed">,
     Option<"dtype", "dtype", "std::string", /*default=*/"\"\"",
            "store every tensor in this dtype (F32) unless the model pins it">,
     Option<"tp", "tp", "int64_t", /*default=*/"1", "tensor-parallel size">,

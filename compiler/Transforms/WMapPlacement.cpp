@@ -46,7 +46,9 @@ public:
                         "parameters or dtypes");
       return failure();
     }
-    if (layerKeys != "auto")
+    if (layerKeys == "stackable")
+      indexed = mustIndex;
+    else if (layerKeys != "auto")
       indexed = layerKeys == "indexed";
     mapping->setAttr("indexed_layers",
                      BoolAttr::get(mapping.getContext(), indexed));
@@ -272,9 +274,10 @@ struct PlacementPass : impl::WMapResolvePlacementBase<PlacementPass> {
     if (profile != "torch_dist")
       return refuse("unknown format profile '" + profile +
                     "'; expected torch_dist");
-    if (layers != "auto" && layers != "stacked" && layers != "indexed")
+    if (layers != "auto" && layers != "stacked" && layers != "stackable" &&
+        layers != "indexed")
       return refuse("unknown layer keys '" + layers +
-                    "'; expected auto, stacked or indexed");
+                    "'; expected auto, stacked, stackable or indexed");
     std::optional<DType> type;
     if (!dtype.empty() && !(type = dtypeFromSafetensors(dtype.getValue())))
       return refuse("unknown dtype '" + dtype + "'");

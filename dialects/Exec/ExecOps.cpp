@@ -78,6 +78,13 @@ static LogicalResult expectIntegers(Operation *op, Value value,
   return op->emitOpError() << what << " must be i32, found " << value.getType();
 }
 
+/// (X03) Scores and weights of experts are f32.
+static LogicalResult expectFloat32(Operation *op, Value value, StringRef what) {
+  if (typeOf(value).getElementType().isF32())
+    return success();
+  return op->emitOpError() << what << " must be f32, found " << value.getType();
+}
+
 /// (X10) The last dimension lies without gaps.
 static LogicalResult expectDense(Operation *op, Value value, StringRef what) {
   if (stridesOf(typeOf(value)).back() == 1)
@@ -386,6 +393,177 @@ LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
   // (X13) the state keeps the keys and values of a token.
   int64_t widths[] = {k.getDimSize(1) * k.getDimSize(2),
                       v.getDimSize(1) * v.getDimSize(2)};
+  if (state->getWidths() != ArrayRef<int64_t>(widths))
+    return emitOpError() << "keeps " << widths[0] << " and " << widths[1]
+                         << " elements, the state's rows are "
+                         << state->getWidthsAttr();
+  return success();
+}
+
+LogicalResult RouteOp::verify() {
+  for (auto [value, what] : {std::pair(getLogits(), "logits"),
+                             {getWeights(), "weights"},
+                             {getIds(), "ids"}})
+    if (failed(expectRank(*this, value, 2, what)) ||
+        failed(expectDense(*this, value, what)) ||
+        failed(expectSize(*this, typeOf(value).getDimSize(0),
+                          typeOf(getLogits()).getDimSize(0),
+                          ("rows of " + Twine(what)).str())))
+      return failure();
+  int64_t experts = typeOf(getLogits()).getDimSize(1),
+          topk = typeOf(getIds()).getDimSize(1);
+  if (failed(expectIntegers(*this, getIds(), "ids")) ||
+      failed(expectFloat32(*this, getLogits(), "logits")) ||
+      failed(expectFloat32(*this, getWeights(), "weights")) ||
+      failed(expectSize(*this, typeOf(getWeights()).getDimSize(1), topk,
+                        "columns of weights")))
+    return failure();
+  if (getCorrection() &&
+      (failed(expectRank(*this, getCorrection(), 1, "correction")) ||
+       failed(expectFloat32(*this, getCorrection(), "correction")) ||
+       failed(expectSize(*this, typeOf(getCorrection()).getDimSize(0), experts,
+                         "size of correction"))))
+    return failure();
+  // (X27) a choice that can be made.
+  int64_t groups = getGroups(), chosen = getGroupTopk();
+  if (groups <= 0 || experts % groups != 0 || chosen <= 0 || chosen > groups ||
+      topk > experts / groups * chosen)
+    return emitOpError() << "cannot choose " << topk << " of " << experts
+                         << " experts from " << chosen << " of " << groups
+                         << " groups";
+  if (!llvm::is_contained({"Softmax", "Sigmoid"}, getScore()) ||
+      !llvm::is_contained({"Greedy", "GroupLimitedGreedy", "NoauxTc"},
+                          getMethod()))
+    return emitOpError() << "has no scores '" << getScore()
+                         << "' or no method '" << getMethod() << "'";
+  return success();
+}
+
+LogicalResult GroupOp::verify() {
+  for (auto [value, what] : {std::pair(getIds(), "ids"), {getPlace(), "place"}})
+    if (failed(expectIntegers(*this, value, what)) ||
+        failed(expectRank(*this, value, 2, what)) ||
+        failed(expectDense(*this, value, what)))
+      return failure();
+  if (typeOf(getIds()).getShape() != typeOf(getPlace()).getShape()) // (X11)
+    return emitOpError() << "from " << getIds().getType() << " to "
+                         << getPlace().getType();
+  if (failed(expectIntegers(*this, getOffsets(), "offsets")) ||
+      failed(expectDense(*this, getOffsets(), "offsets")))
+    return failure();
+  return expectRank(*this, getOffsets(), 1, "offsets");
+}
+
+LogicalResult ScatterOp::verify() {
+  for (auto [value, what] :
+       {std::pair(getX(), "x"), {getPlace(), "place"}, {getOut(), "out"}})
+    if (failed(expectRank(*this, value, 2, what)) ||
+        failed(expectDense(*this, value, what)))
+      return failure();
+  MemRefType x = typeOf(getX()), place = typeOf(getPlace()),
+             out = typeOf(getOut());
+  if (failed(expectIntegers(*this, getPlace(), "place")) ||
+      failed(expectSize(*this, place.getDimSize(0), x.getDimSize(0),
+                        "rows of place")) ||
+      failed(expectSize(*this, out.getDimSize(0), place.getNumElements(),
+                        "rows of out")))
+    return failure();
+  if (x.getElementType() != out.getElementType()) // (X11)
+    return emitOpError() << "from " << x << " to " << out;
+  return expectSize(*this, out.getDimSize(1), x.getDimSize(1),
+                    "columns of out");
+}
+
+LogicalResult GroupedGemmOp::verify() {
+  if (failed(expectRank(*this, getX(), 2, "x")) ||
+      failed(expectRank(*this, getWeight(), 3, "weight")) ||
+      failed(expectRank(*this, getOffsets(), 1, "offsets")) ||
+      failed(expectRank(*this, getOut(), 2, "out")))
+    return failure();
+  for (auto [value, what] : {std::pair(getX(), "x"),
+                             {getWeight(), "weight"},
+                             {getOffsets(), "offsets"},
+                             {getOut(), "out"}})
+    if (failed(expectDense(*this, value, what)))
+      return failure();
+  MemRefType x = typeOf(getX()), weight = typeOf(getWeight()),
+             out = typeOf(getOut());
+  if (failed(expectIntegers(*this, getOffsets(), "offsets")) ||
+      failed(expectSize(*this, typeOf(getOffsets()).getDimSize(0),
+                        weight.getDimSize(0) + 1, "size of offsets")) ||
+      failed(expectSize(*this, weight.getDimSize(2), x.getDimSize(1),
+                        "columns of weight")) ||
+      failed(
+          expectSize(*this, out.getDimSize(0), x.getDimSize(0), "rows of out")))
+    return failure();
+  return expectSize(*this, out.getDimSize(1), weight.getDimSize(1),
+                    "columns of out");
+}
+
+LogicalResult CombineOp::verify() {
+  for (auto [value, what] : {std::pair(getY(), "y"),
+                             {getWeights(), "weights"},
+                             {getPlace(), "place"},
+                             {getOut(), "out"}})
+    if (failed(expectRank(*this, value, 2, what)) ||
+        failed(expectDense(*this, value, what)))
+      return failure();
+  MemRefType y = typeOf(getY()), place = typeOf(getPlace()),
+             out = typeOf(getOut());
+  if (failed(expectIntegers(*this, getPlace(), "place")) ||
+      failed(expectFloat32(*this, getWeights(), "weights")) ||
+      failed(expectSize(*this, y.getDimSize(0), place.getNumElements(),
+                        "rows of y")) ||
+      failed(expectSize(*this, out.getDimSize(0), place.getDimSize(0),
+                        "rows of out")))
+    return failure();
+  if (typeOf(getWeights()).getShape() != place.getShape()) // (X11)
+    return emitOpError() << "has weights " << getWeights().getType()
+                         << " for places " << place;
+  return expectSize(*this, out.getDimSize(1), y.getDimSize(1),
+                    "columns of out");
+}
+
+LogicalResult
+LatentAttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (failed(expectRank(*this, getQNope(), 3, "q_nope")) ||
+      failed(expectRank(*this, getQRope(), 3, "q_rope")) ||
+      failed(expectRank(*this, getLatent(), 2, "latent")) ||
+      failed(expectRank(*this, getKRope(), 2, "k_rope")) ||
+      failed(expectRank(*this, getUp(), 3, "up")) ||
+      failed(expectRank(*this, getOut(), 3, "out")))
+    return failure();
+  MemRefType nope = typeOf(getQNope()), rope = typeOf(getQRope()),
+             latent = typeOf(getLatent()), key = typeOf(getKRope()),
+             up = typeOf(getUp()), out = typeOf(getOut());
+  for (auto [value, what] : {std::pair(getQNope(), "q_nope"),
+                             {getQRope(), "q_rope"},
+                             {getLatent(), "latent"},
+                             {getKRope(), "k_rope"},
+                             {getOut(), "out"}})
+    if (failed(expectDense(*this, value, what)) ||
+        failed(expectSize(*this, typeOf(value).getDimSize(0),
+                          nope.getDimSize(0),
+                          ("rows of " + Twine(what)).str())))
+      return failure();
+  int64_t heads = nope.getDimSize(1);
+  if (failed(expectDense(*this, getUp(), "up")) ||
+      failed(expectSize(*this, rope.getDimSize(1), heads, "heads of q_rope")) ||
+      failed(expectSize(*this, up.getDimSize(0), heads, "heads of up")) ||
+      failed(expectSize(*this, out.getDimSize(1), heads, "heads of out")) ||
+      failed(expectSize(*this, key.getDimSize(1), rope.getDimSize(2),
+                        "size of rope keys")) ||
+      failed(expectSize(*this, up.getDimSize(1),
+                        nope.getDimSize(2) + out.getDimSize(2),
+                        "keys and values of up")) ||
+      failed(expectSize(*this, up.getDimSize(2), latent.getDimSize(1),
+                        "columns of up")))
+    return failure();
+  auto state = lookup<StateOp>(*this, symbols, getStateAttr(), "state");
+  if (failed(state))
+    return failure();
+  // (X13) the state keeps the latent and the rope key of a token.
+  int64_t widths[] = {latent.getDimSize(1), key.getDimSize(1)};
   if (state->getWidths() != ArrayRef<int64_t>(widths))
     return emitOpError() << "keeps " << widths[0] << " and " << widths[1]
                          << " elements, the state's rows are "

@@ -199,6 +199,59 @@ def Exec_AttentionOp : Exec_Op<"attention",
     type($q) `,` type($k) `,` type($v) (`,` type($ends)^)? `->` type($out)
   }];
 }
+def Exec_RouteOp : Exec_Command<"route",
+    (ins Exec_View:$logits, Optional<Exec_View>:$correction, Exec_View:$weights,
+         Exec_View:$ids, StrAttr:$score, StrAttr:$method, BoolAttr:$renorm,
+         I64Attr:$groups, I64Attr:$group_topk, F64Attr:$scale)> {
+  let summary = "the experts of each row, best first, and their weights";
+  let description = [{
+    Scores of the logits, all over experts. `GroupLimitedGreedy` and `NoauxTc`
+    choose among the `group_topk` best of `groups` equal groups: by its best
+    score, and by the sum of its two best. `correction` counts for the choice
+    alone. Ties go to the lower index. `renorm`: weights add up to `scale`.
+  }];
+}
+def Exec_GroupOp : Exec_Command<"group",
+    (ins Exec_View:$ids, Exec_View:$place, Exec_View:$offsets)> {
+  let summary = "where rows lie once they are sorted by expert";
+  let description = [{
+    ids [rows, topk]. Row place[row, j] of the sorted ones is that of the pair
+    (row, j); those of expert e are [offsets[e], offsets[e + 1]).
+  }];
+}
+def Exec_ScatterOp : Exec_Command<"scatter",
+    (ins Exec_View:$x, Exec_View:$place, Exec_View:$out)> {
+  let summary = "out[place[row, j]] = x[row], for every j";
+}
+def Exec_GroupedGemmOp : Exec_Command<"grouped_gemm",
+    (ins Exec_View:$x, Exec_View:$weight, Exec_View:$offsets, Exec_View:$out)> {
+  let summary = "gemm of each group of rows with the matrix of its expert";
+}
+def Exec_CombineOp : Exec_Command<"combine",
+    (ins Exec_View:$y, Exec_View:$weights, Exec_View:$place, Exec_View:$out)> {
+  let summary = "out[row] = sum over j of weights[row, j] * y[place[row, j]]";
+}
+def Exec_LatentAttentionOp : Exec_Op<"latent_attention",
+    [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "appends latents to the state, and attends over it";
+  let description = [{
+    q_nope [rows, heads, nope], q_rope [rows, heads, rope], latent [rows, c],
+    k_rope [rows, rope], up [heads, nope + v, c], out [rows, heads, v]. A head's
+    key is its part of `up` times the latent, and the rope key of all heads; its
+    value the other part times the latent. `absorbed`: queries and results go
+    through `up` instead of every latent.
+  }];
+  let arguments = (ins Exec_View:$q_nope, Exec_View:$q_rope, Exec_View:$latent,
+                       Exec_View:$k_rope, Exec_View:$up, Exec_View:$out,
+                       FlatSymbolRefAttr:$state, F64Attr:$scale,
+                       BoolAttr:$absorbed);
+  let assemblyFormat = [{
+    `(` $q_nope `,` $q_rope `,` $latent `,` $k_rope `,` $up `)` `->` $out
+    `state` $state `scale` $scale `absorbed` $absorbed attr-dict `:`
+    type($q_nope) `,` type($q_rope) `,` type($latent) `,` type($k_rope) `,`
+    type($up) `->` type($out)
+  }];
+}
 def Exec_RepeatOp : Exec_Op<"repeat", [NoTerminator, NoRegionArguments]> {
   let summary = "the layers of a stack: `runs` lists [body, first, count]";
   let arguments = (ins StrAttr:$stack, ArrayAttr:$runs);

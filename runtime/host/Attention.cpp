@@ -2,10 +2,10 @@
 
 #include "runtime/host/Attention.h"
 
+#include "runtime/host/RunningSoftmax.h"
+
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 namespace mbc::host {
 
@@ -15,13 +15,10 @@ constexpr int64_t tileRows = 48;
 
 namespace {
 
-int64_t roundUp(int64_t value, int64_t to) {
-  return (value + to - 1) / to * to;
-}
-
 struct Scratch {
   std::vector<std::byte> q;
-  std::vector<float> scores, sums, maxima, totals;
+  std::vector<float> scores;
+  RunningSoftmax softmax;
 };
 
 const std::byte *at(const BoundView &view, int64_t a, int64_t b,
@@ -32,49 +29,19 @@ const std::byte *at(const BoundView &view, int64_t a, int64_t b,
   return view.data + offset * sizeOf(view.elem);
 }
 
-void append(const BoundView &view, const StateRows &state,
-            std::span<const Sequence> sequences, ThreadPool &pool,
-            const Kernels &kernel) {
-  int64_t heads = view.dims[1], size = view.dims[2];
-  for (const Sequence &sequence : sequences)
-    pool.run(sequence.count, [&](size_t i, unsigned) {
-      int64_t row = sequence.begin + static_cast<int64_t>(i);
-      int64_t slot = sequence.slot + sequence.cached + static_cast<int64_t>(i);
-      for (int64_t head = 0; head < heads; ++head) {
-        const std::byte *from = at(view, row, head);
-        std::byte *to = state.data +
-                        (slot * state.width + head * size) * sizeOf(state.elem);
-        if (view.elem == state.elem) {
-          std::memcpy(to, from, size * sizeOf(state.elem));
-          continue;
-        }
-        float values[1024];
-        for (int64_t j = 0; j < size; j += 1024) {
-          int64_t count = std::min<int64_t>(1024, size - j);
-          kernel.toFloat(view.elem, from + j * sizeOf(view.elem), values,
-                         count);
-          kernel.fromFloat(state.elem, values, to + j * sizeOf(state.elem),
-                           count);
-        }
-      }
-    });
-}
-
 /// One tile: rows of a sequence with all heads of one group.
 void attendTile(const AttentionCall &call, const Sequence &sequence,
                 int64_t head, int64_t first, int64_t rows, Scratch &s,
                 const Kernels &kernel) {
   int64_t group = call.q->dims[2], d = call.q->dims[3], dv = call.v->dims[2];
-  int64_t wide = roundUp(dv, kernel.lanes), m = rows * group;
+  int64_t m = rows * group;
   // Queries and keys of bfloat16 are multiplied as they are.
   bool pairs = kernel.bf16Dot && call.q->elem == Elem::BF16 &&
                call.keys.elem == Elem::BF16;
   Elem elem = pairs ? Elem::BF16 : Elem::F32;
   s.q.resize(m * d * sizeOf(elem));
   s.scores.resize(m * blockKeys);
-  s.sums.assign(m * wide, 0.0f);
-  s.maxima.assign(m, -std::numeric_limits<float>::infinity());
-  s.totals.assign(m, 0.0f);
+  s.softmax.reset(m, dv, kernel);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t g = 0; g < group; ++g) {
       const std::byte *from = at(*call.q, sequence.begin + first + r, head, g);
@@ -108,44 +75,60 @@ void attendTile(const AttentionCall &call, const Sequence &sequence,
           call.window > 0
               ? std::clamp<int64_t>(position + 1 - call.window - k0, 0, count)
               : 0;
-      if (end <= begin) {
-        std::fill(scores, scores + count, 0.0f);
-        continue;
-      }
-      std::fill(scores, scores + begin, 0.0f);
-      std::fill(scores + end, scores + count, 0.0f);
-      kernel.mulScalar(scores + begin, static_cast<float>(call.scale),
-                       scores + begin, end - begin);
-      float highest =
-          std::max(s.maxima[i], kernel.maxOf(scores + begin, end - begin));
-      float correction = std::exp(s.maxima[i] - highest);
-      float sum = kernel.expSum(scores + begin, highest, end - begin);
-      s.totals[i] = s.totals[i] * correction + sum;
-      s.maxima[i] = highest;
-      if (correction != 1.0f)
-        kernel.mulScalar(s.sums.data() + i * wide, correction,
-                         s.sums.data() + i * wide, wide);
+      s.softmax.take(i, scores, begin, end, count,
+                     static_cast<float>(call.scale));
     }
     kernel.weigh({m, dv, count, s.scores.data(), blockKeys,
                   state(call.values, dv), call.values.width, call.values.elem,
-                  s.sums.data(), wide});
+                  s.softmax.sums(0), s.softmax.stride()});
   }
   for (int64_t i = 0; i < m; ++i) {
-    float *sums = s.sums.data() + i * wide;
-    kernel.mulScalar(sums, 1.0f / s.totals[i], sums, dv);
     std::byte *to = const_cast<std::byte *>(
         at(*call.out, sequence.begin + first + i / group, head, i % group));
-    kernel.fromFloat(call.out->elem, sums, to, dv);
+    kernel.fromFloat(call.out->elem, s.softmax.finish(i), to, dv);
   }
 }
 
 } // namespace
 
+void append(const BoundView &view, const StateRows &state,
+            std::span<const Sequence> sequences, ThreadPool &pool) {
+  const Kernels &kernel = kernels();
+  // [rows, heads, size], or of one head.
+  int64_t heads = view.dims.size() > 2 ? view.dims[1] : 1,
+          size = view.dims.back();
+  for (const Sequence &sequence : sequences)
+    pool.run(sequence.count, [&](size_t i, unsigned) {
+      int64_t row = sequence.begin + static_cast<int64_t>(i);
+      int64_t slot = sequence.slot + sequence.cached + static_cast<int64_t>(i);
+      for (int64_t head = 0; head < heads; ++head) {
+        const std::byte *from =
+            view.data +
+            (row * view.strides[0] + (heads > 1 ? head * view.strides[1] : 0)) *
+                int64_t(sizeOf(view.elem));
+        std::byte *to = state.data +
+                        (slot * state.width + head * size) * sizeOf(state.elem);
+        if (view.elem == state.elem) {
+          std::memcpy(to, from, size * sizeOf(state.elem));
+          continue;
+        }
+        float values[1024];
+        for (int64_t j = 0; j < size; j += 1024) {
+          int64_t count = std::min<int64_t>(1024, size - j);
+          kernel.toFloat(view.elem, from + j * sizeOf(view.elem), values,
+                         count);
+          kernel.fromFloat(state.elem, values, to + j * sizeOf(state.elem),
+                           count);
+        }
+      }
+    });
+}
+
 void attend(const AttentionCall &call, std::span<const Sequence> sequences,
             ThreadPool &pool) {
   const Kernels &kernel = kernels();
-  append(*call.k, call.keys, sequences, pool, kernel);
-  append(*call.v, call.values, sequences, pool, kernel);
+  append(*call.k, call.keys, sequences, pool);
+  append(*call.v, call.values, sequences, pool);
   struct Tile {
     const Sequence *sequence;
     int64_t head, first, rows;

@@ -20,6 +20,11 @@ struct StateRows {
   Elem elem = Elem::F32;
 };
 
+/// Writes the rows of a call, [rows, heads, size] or [rows, size], to their
+/// places in the state.
+void append(const BoundView &view, const StateRows &state,
+            std::span<const Sequence> sequences, ThreadPool &pool);
+
 struct AttentionCall {
   const BoundView *q, *k, *v, *out; ///< [rows, kv, group, d], [rows, kv, d]
   StateRows keys, values;

@@ -22,9 +22,23 @@ constexpr int64_t fewRows = 8;
 
 namespace {
 
+/// Rows of x, columns of the result, and where the rows of w are that make
+/// column 0.
 struct Task {
-  int64_t m0, m, n0, n;
+  int64_t m0, m, n0, n, w0;
 };
+
+/// Cuts the rows [first, last), which belong to the rows of w from `w0` on,
+/// into blocks of at most `rows`, each for stretches of columns.
+void cut(std::vector<Task> &tasks, int64_t first, int64_t last, int64_t w0,
+         int64_t n, int64_t rows, int64_t stretches) {
+  int64_t columns = (n + stretches - 1) / stretches;
+  columns = std::max(blockColumns, (columns + 15) / 16 * 16);
+  for (int64_t m0 = first; m0 < last; m0 += rows)
+    for (int64_t n0 = 0; n0 < n; n0 += columns)
+      tasks.push_back(
+          {m0, std::min(rows, last - m0), n0, std::min(columns, n - n0), w0});
+}
 
 /// Adds the bias to a block of sums and stores it.
 void finish(const Product &p, const Kernels &k, float *sums, int64_t lds,
@@ -62,34 +76,38 @@ void multiply(const Product &p, ThreadPool &pool, ProductScratch &scratch) {
     ldx = p.k;
   }
 
-  // Stretches of columns, each for blocks of rows.
   int64_t workers = pool.size();
   int64_t rows = std::clamp<int64_t>(
       blockBytes / (p.k * int64_t(sizeOf(xElem))) / 16 * 16, 64, 512);
   rows = std::min(rows, p.m);
   int64_t stretches = p.m <= fewRows ? workers : 4 * workers;
-  int64_t columns = (p.n + stretches - 1) / stretches;
-  columns = std::max(blockColumns, (columns + 15) / 16 * 16);
-  stretches = (p.n + columns - 1) / columns;
-  int64_t blocks = (p.m + rows - 1) / rows;
+  std::vector<Task> tasks;
+  if (p.groups.empty()) {
+    cut(tasks, 0, p.m, 0, p.n, rows, stretches);
+  } else {
+    int64_t experts = static_cast<int64_t>(p.groups.size()) - 1, used = 0;
+    for (int64_t e = 0; e < experts; ++e)
+      used += p.groups[e] < p.groups[e + 1];
+    for (int64_t e = 0; e < experts; ++e)
+      cut(tasks, p.groups[e], p.groups[e + 1], e * p.n, p.n, rows,
+          (stretches + used - 1) / std::max<int64_t>(1, used));
+  }
 
   scratch.sums.resize(workers);
-  pool.run(blocks * stretches, [&](size_t index, unsigned worker) {
+  pool.run(tasks.size(), [&](size_t index, unsigned worker) {
     std::vector<float> &sums = scratch.sums[worker];
     sums.resize(rows * blockColumns);
-    Task task;
-    task.m0 = static_cast<int64_t>(index) / stretches * rows;
-    task.m = std::min(rows, p.m - task.m0);
-    int64_t begin = static_cast<int64_t>(index) % stretches * columns;
-    int64_t end = std::min(p.n, begin + columns);
-    auto run = std::ranges::upper_bound(p.w, begin, {}, &RowRun::first) - 1;
-    for (task.n0 = begin; task.n0 < end; task.n0 += task.n) {
-      if (task.n0 == run->first + run->count)
+    Task task = tasks[index];
+    int64_t end = task.n0 + task.n, w0 = task.w0;
+    auto run =
+        std::ranges::upper_bound(p.w, w0 + task.n0, {}, &RowRun::first) - 1;
+    for (; task.n0 < end; task.n0 += task.n) {
+      if (w0 + task.n0 == run->first + run->count)
         ++run;
-      task.n = std::min(
-          {blockColumns, end - task.n0, run->first + run->count - task.n0});
+      task.n = std::min({blockColumns, end - task.n0,
+                         run->first + run->count - w0 - task.n0});
       const std::byte *w =
-          run->data + (task.n0 - run->first) * p.ldw * sizeOf(p.wElem);
+          run->data + (w0 + task.n0 - run->first) * p.ldw * sizeOf(p.wElem);
       k.dots({task.m, task.n, p.k, x + task.m0 * ldx * int64_t(sizeOf(xElem)),
               ldx, xElem, w, p.ldw, p.wElem, sums.data(), blockColumns});
       finish(p, k, sums.data(), blockColumns, task);

@@ -17,7 +17,7 @@ struct Product {
   const std::byte *x;
   int64_t ldx;
   Elem xElem;
-  std::span<const RowRun> w; ///< the n rows
+  std::span<const RowRun> w; ///< the n rows, of each group
   int64_t ldw;
   Elem wElem;
   const std::byte *bias; ///< or null
@@ -25,6 +25,9 @@ struct Product {
   std::byte *out;
   int64_t ldo;
   Elem outElem;
+  /// Of experts: rows [groups[e], groups[e + 1]) of x are multiplied with rows
+  /// [e * n, (e + 1) * n) of w. Empty: all with the n rows.
+  std::span<const int32_t> groups = {};
 };
 
 /// Scratch of products, kept between calls.

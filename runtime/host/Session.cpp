@@ -3,6 +3,8 @@
 #include "runtime/host/Session.h"
 
 #include "runtime/core/DType.h"
+#include "runtime/host/LatentAttention.h"
+#include "runtime/host/Routing.h"
 
 #include <algorithm>
 #include <cmath>
@@ -189,9 +191,10 @@ Status Session::bindLayer(Frame &frame, uint32_t layer) {
 }
 
 /// Rows of the call that a view has: its first dimension says which count.
+/// Rows of experts are several for each token.
 int64_t Session::rowsOf(const Frame &frame, const BoundView &view) const {
-  if (view.dims[0] == frame.function->rows)
-    return frame.rows;
+  if (view.dims[0] % frame.function->rows == 0)
+    return frame.rows * (view.dims[0] / frame.function->rows);
   return frame.outputs ? std::min(frame.outputs, view.dims[0]) : view.dims[0];
 }
 
@@ -272,33 +275,61 @@ void Session::computeAngles(const Frame &frame,
   });
 }
 
+/// The product of x with a weight, whose rows may lie apart; else `whole` is
+/// where they lie.
+Product Session::productOf(const Frame &frame, uint32_t xView,
+                           uint32_t weightView, uint32_t outView,
+                           RowRun &whole) const {
+  const BoundView &x = frame.views[xView], &w = frame.views[weightView],
+                  &out = frame.views[outView];
+  size_t last = w.dims.size() - 1;
+  Product product{};
+  product.m = rowsOf(frame, out);
+  product.n = w.dims[last - 1];
+  product.k = w.dims[last];
+  product.x = x.data;
+  product.ldx = x.strides[0];
+  product.xElem = x.elem;
+  whole = {0, product.n * (last > 1 ? w.dims[0] : 1), w.data};
+  std::span<const RowRun> runs = frame.rowsOf[weightView];
+  product.w = runs.size() > 1 ? runs : std::span(&whole, 1);
+  product.ldw = w.strides[last - 1];
+  product.wElem = w.elem;
+  product.out = out.data;
+  product.ldo = out.strides[0];
+  product.outElem = out.elem;
+  return product;
+}
+
+Status Session::multiplyGroups(const Frame &frame,
+                               const program::GroupedGemmT &gemm) {
+  RowRun whole;
+  Product product = productOf(frame, gemm.x, gemm.weight, gemm.out, whole);
+  const BoundView &offsets = frame.views[gemm.offsets];
+  product.groups = {reinterpret_cast<const int32_t *>(offsets.data),
+                    static_cast<size_t>(offsets.dims[0])};
+  if (product.groups.front() != 0 || product.groups.back() != product.m ||
+      !std::ranges::is_sorted(product.groups))
+    return inputError(
+        fmt::format("the groups of {} rows of experts have a gap", product.m));
+  multiply(product, pool, scratch);
+  return {};
+}
+
 Status Session::runCommand(Frame &frame, const program::OpUnion &op,
                            uint32_t layer) {
   std::vector<BoundView> &views = frame.views;
   if (const auto *gemm = op.AsGemm()) {
-    const BoundView &x = views[gemm->x], &w = views[gemm->weight],
-                    &out = views[gemm->out];
-    Product product{};
-    product.m = rowsOf(frame, out);
-    product.n = w.dims[0];
-    product.k = w.dims[1];
-    product.x = x.data;
-    product.ldx = x.strides[0];
-    product.xElem = x.elem;
     // Apart where a checkpoint's tensors hold the parts of a weight.
-    RowRun whole{0, product.n, w.data};
-    std::span<const RowRun> runs = frame.rowsOf[gemm->weight];
-    product.w = runs.size() > 1 ? runs : std::span(&whole, 1);
-    product.ldw = w.strides[0];
-    product.wElem = w.elem;
+    RowRun whole;
+    Product product = productOf(frame, gemm->x, gemm->weight, gemm->out, whole);
     if (gemm->bias >= 0) {
       product.bias = views[gemm->bias].data;
       product.biasElem = views[gemm->bias].elem;
     }
-    product.out = out.data;
-    product.ldo = out.strides[0];
-    product.outElem = out.elem;
     multiply(product, pool, scratch);
+  } else if (const auto *grouped = op.AsGroupedGemm()) {
+    return multiplyGroups(frame, *grouped);
   } else if (const auto *rows = op.AsRows()) {
     std::vector<const BoundView *> operands;
     int64_t count = frame.rows;
@@ -325,6 +356,34 @@ Status Session::runCommand(Frame &frame, const program::OpUnion &op,
     call.causal = attention->causal;
     call.window = attention->window;
     attend(call, frame.call->sequences, pool);
+  } else if (const auto *latent = op.AsLatentAttention()) {
+    LatentCall call{};
+    call.qNope = &views[latent->q_nope];
+    call.qRope = &views[latent->q_rope];
+    call.latent = &views[latent->latent];
+    call.kRope = &views[latent->k_rope];
+    call.up = &views[latent->up];
+    call.out = &views[latent->out];
+    call.latents = state(latent->state, 0, layer);
+    call.ropes = state(latent->state, 1, layer);
+    call.scale = latent->scale;
+    call.absorbed = latent->absorbed;
+    attend(call, frame.call->sequences, pool);
+  } else if (const auto *how = op.AsRoute()) {
+    route(*how, views[how->logits],
+          how->correction < 0 ? nullptr : &views[how->correction],
+          views[how->weights], views[how->ids],
+          rowsOf(frame, views[how->logits]), pool);
+  } else if (const auto *sorted = op.AsGroup()) {
+    return group(views[sorted->ids], views[sorted->place],
+                 views[sorted->offsets], rowsOf(frame, views[sorted->ids]));
+  } else if (const auto *sent = op.AsScatter()) {
+    return scatter(views[sent->x], views[sent->place], views[sent->out],
+                   rowsOf(frame, views[sent->x]), pool);
+  } else if (const auto *summed = op.AsCombine()) {
+    return combine(views[summed->y], views[summed->weights],
+                   views[summed->place], views[summed->out],
+                   rowsOf(frame, views[summed->out]), pool);
   } else if (const auto *angles = op.AsAngles()) {
     computeAngles(frame, *angles);
   } else if (const auto *embed = op.AsEmbed()) {

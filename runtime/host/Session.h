@@ -81,6 +81,9 @@ private:
   Status bindLayer(Frame &frame, uint32_t layer);
   Status runBody(Frame &frame, const program::BodyT &body, uint32_t layer);
   Status runCommand(Frame &frame, const program::OpUnion &op, uint32_t layer);
+  Product productOf(const Frame &frame, uint32_t xView, uint32_t weightView,
+                    uint32_t outView, RowRun &whole) const;
+  Status multiplyGroups(const Frame &frame, const program::GroupedGemmT &gemm);
   int64_t rowsOf(const Frame &frame, const BoundView &view) const;
   void computeAngles(const Frame &frame, const program::AnglesT &angles);
   StateRows state(size_t index, size_t part, uint32_t layer) const;

@@ -15,6 +15,20 @@ constexpr int64_t leastRows = 16;
 constexpr uint64_t prefetchBytes = 8u << 20;
 constexpr uint64_t largePage = 2u << 20;
 
+/// Sizes and strides of a weight as it lies in memory, without a batch of one.
+using Shape = std::pair<std::vector<uint32_t>, std::vector<uint32_t>>;
+static Shape shapeOf(const program::WeightT &weight) {
+  Shape shape{{weight.rows, weight.cols}, {weight.cols, 1}};
+  if (weight.batch > 1) {
+    shape.first.insert(shape.first.begin(), weight.batch);
+    shape.second.insert(shape.second.begin(), weight.rows * weight.cols);
+  }
+  return shape;
+}
+static Shape shapeOf(const program::ViewT &view) {
+  return {view.dims, view.strides};
+}
+
 /// For each weight, whether products alone use it, and whole: their rows may
 /// lie apart.
 static std::vector<bool> usedByProductsAlone(const program::ProgramT &program) {
@@ -28,6 +42,13 @@ static std::vector<bool> usedByProductsAlone(const program::ProgramT &program) {
           multiplied[gemm->weight] = true;
           if (gemm->bias >= 0)
             other[gemm->bias] = true;
+        } else if (const auto *grouped = command->op.AsGroupedGemm()) {
+          multiplied[grouped->weight] = true;
+        } else if (const auto *latent = command->op.AsLatentAttention()) {
+          other[latent->up] = true;
+        } else if (const auto *route = command->op.AsRoute()) {
+          if (route->correction >= 0)
+            other[route->correction] = true;
         } else if (const auto *embed = command->op.AsEmbed()) {
           other[embed->table] = true;
         } else if (const auto *rows = command->op.AsRows()) {
@@ -50,9 +71,7 @@ static std::vector<bool> usedByProductsAlone(const program::ProgramT &program) {
         continue;
       const program::WeightT &weight = *program.weights[view.index];
       bool whole = multiplied[i] && !other[i] && view.offset == 0 &&
-                   weight.batch == 1 && view.dims.size() == 2 &&
-                   view.dims[0] == weight.rows && view.dims[1] == weight.cols &&
-                   view.strides[0] == weight.cols && view.strides[1] == 1;
+                   shapeOf(view) == shapeOf(weight);
       if (!whole)
         result[view.index] = false;
     }

@@ -305,6 +305,12 @@ Status Checker::checkCommand(const program::FunctionT &function,
       return function.views[number]->strides.back() == 1;
     });
   };
+  using plan::DType;
+  auto isOf = [&](DType dtype, std::initializer_list<uint32_t> numbers) {
+    return std::ranges::all_of(numbers, [&](uint32_t number) {
+      return function.views[number]->dtype == dtype;
+    });
+  };
   // (P08) sizes fit each other.
   auto unfit = [&](const char *what) {
     return bad("the views of a {} of '{}' do not fit", what, function.name);
@@ -433,6 +439,106 @@ Status Checker::checkCommand(const program::FunctionT &function,
         function.views[take->rows]->dtype != plan::DType::I32 ||
         function.views[take->x]->dtype != function.views[take->out]->dtype)
       return unfit("take");
+  } else if (const auto *route = op.AsRoute()) {
+    MBC_TRY(checkViews(
+        function, layers,
+        {route->logits, route->correction, route->weights, route->ids}));
+    const auto &logits = dims(route->logits), &ids = dims(route->ids);
+    bool fit =
+        logits.size() == 2 && ids.size() == 2 && ids[0] == logits[0] &&
+        dims(route->weights) == ids &&
+        dense({route->logits, route->weights, route->ids}) &&
+        isOf(DType::F32, {route->logits, route->weights}) &&
+        isOf(DType::I32, {route->ids}) && route->score <= program::Score::MAX &&
+        route->method <= program::Method::MAX && route->groups > 0 &&
+        route->group_topk > 0 && route->group_topk <= route->groups &&
+        logits[1] % route->groups == 0 &&
+        ids[1] <= logits[1] / route->groups * uint64_t(route->group_topk);
+    if (fit && route->correction >= 0) {
+      auto correction = static_cast<uint32_t>(route->correction);
+      fit = dims(correction) == std::vector<uint32_t>{logits[1]} &&
+            dense({correction}) && isOf(DType::F32, {correction});
+    }
+    if (!fit)
+      return unfit("route");
+  } else if (const auto *group = op.AsGroup()) {
+    MBC_TRY(checkViews(function, layers,
+                       {group->ids, group->place, group->offsets}));
+    if (dims(group->ids).size() != 2 ||
+        dims(group->place) != dims(group->ids) ||
+        dims(group->offsets).size() != 1 ||
+        !dense({group->ids, group->place, group->offsets}) ||
+        !isOf(DType::I32, {group->ids, group->place, group->offsets}))
+      return unfit("group");
+  } else if (const auto *scatter = op.AsScatter()) {
+    MBC_TRY(checkViews(function, layers,
+                       {scatter->x, scatter->place, scatter->out}));
+    const auto &x = dims(scatter->x), &place = dims(scatter->place),
+               &out = dims(scatter->out);
+    if (x.size() != 2 || place.size() != 2 || out.size() != 2 ||
+        place[0] != x[0] || out[0] != uint64_t(place[0]) * place[1] ||
+        out[1] != x[1] || !isOf(DType::I32, {scatter->place}) ||
+        !dense({scatter->x, scatter->place, scatter->out}) ||
+        function.views[scatter->x]->dtype !=
+            function.views[scatter->out]->dtype)
+      return unfit("scatter");
+  } else if (const auto *gemm = op.AsGroupedGemm()) {
+    MBC_TRY(checkViews(function, layers,
+                       {gemm->x, gemm->weight, gemm->offsets, gemm->out}));
+    const auto &x = dims(gemm->x), &weight = dims(gemm->weight),
+               &offsets = dims(gemm->offsets), &out = dims(gemm->out);
+    if (x.size() != 2 || weight.size() != 3 || offsets.size() != 1 ||
+        out.size() != 2 || offsets[0] != weight[0] + 1 || weight[2] != x[1] ||
+        out[0] != x[0] || out[1] != weight[1] ||
+        !isOf(DType::I32, {gemm->offsets}) || isOf(DType::I32, {gemm->x}) ||
+        isOf(DType::I32, {gemm->weight}) || isOf(DType::I32, {gemm->out}) ||
+        !dense({gemm->x, gemm->weight, gemm->offsets, gemm->out}) ||
+        function.views[gemm->weight]->strides[0] !=
+            uint64_t(weight[1]) * function.views[gemm->weight]->strides[1])
+      return unfit("grouped gemm");
+  } else if (const auto *combine = op.AsCombine()) {
+    MBC_TRY(checkViews(
+        function, layers,
+        {combine->y, combine->weights, combine->place, combine->out}));
+    const auto &y = dims(combine->y), &place = dims(combine->place),
+               &out = dims(combine->out);
+    if (y.size() != 2 || place.size() != 2 || out.size() != 2 ||
+        dims(combine->weights) != place ||
+        y[0] != uint64_t(place[0]) * place[1] || out[0] != place[0] ||
+        out[1] != y[1] || !isOf(DType::I32, {combine->place}) ||
+        !isOf(DType::F32, {combine->weights}) ||
+        isOf(DType::I32, {combine->y}) || isOf(DType::I32, {combine->out}) ||
+        !dense({combine->y, combine->weights, combine->place, combine->out}))
+      return unfit("combine");
+  } else if (const auto *attention = op.AsLatentAttention()) {
+    MBC_TRY(checkViews(function, layers,
+                       {attention->q_nope, attention->q_rope, attention->latent,
+                        attention->k_rope, attention->up, attention->out}));
+    const auto &nope = dims(attention->q_nope), &rope = dims(attention->q_rope),
+               &latent = dims(attention->latent),
+               &key = dims(attention->k_rope), &up = dims(attention->up),
+               &out = dims(attention->out);
+    bool fit = nope.size() == 3 && rope.size() == 3 && latent.size() == 2 &&
+               key.size() == 2 && up.size() == 3 && out.size() == 3;
+    for (const auto *other : {&nope, &rope, &latent, &key, &out})
+      fit = fit && (*other)[0] == function.rows;
+    fit = fit && rope[1] == nope[1] && up[0] == nope[1] && out[1] == nope[1] &&
+          key[1] == rope[2] && up[1] == uint64_t(nope[2]) + out[2] &&
+          up[2] == latent[1];
+    for (uint32_t number :
+         {attention->q_nope, attention->q_rope, attention->latent,
+          attention->k_rope, attention->up, attention->out})
+      fit = fit && dense({number}) && !isOf(DType::I32, {number});
+    if (!fit)
+      return unfit("latent attention");
+    if (attention->state >= program.states.size())
+      return bad("a command of '{}' has no state {}", function.name,
+                 attention->state);
+    const program::StateT &state = *program.states[attention->state];
+    if (state.widths[0] != latent[1] || state.widths[1] != key[1] ||
+        state.layers.empty() != layers.empty() ||
+        !std::ranges::includes(state.layers, layers))
+      return unfit("latent attention");
   } else if (const auto *repeat = op.AsRepeat()) {
     // (P09) one level of repeats; runs are of bodies that are there.
     if (!layers.empty())

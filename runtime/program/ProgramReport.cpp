@@ -31,6 +31,7 @@ private:
     return function.views[view]->dims;
   }
   Touched touched(const program::OpUnion &op) const;
+  uint64_t rowsPerToken(int64_t view) const;
   uint64_t rowBytes(int64_t view) const;
   void count(const program::BodyT &body, PartCost &part);
   void count(const program::OpUnion &op, PartCost &part,
@@ -64,6 +65,20 @@ Touched Counter::touched(const program::OpUnion &op) const {
     return {{tap->from}, {tap->from}};
   if (const auto *take = op.AsTake())
     return {{take->x, take->rows}, {take->out}};
+  if (const auto *route = op.AsRoute())
+    return {{route->logits, route->correction}, {route->weights, route->ids}};
+  if (const auto *group = op.AsGroup())
+    return {{group->ids}, {group->place, group->offsets}};
+  if (const auto *scatter = op.AsScatter())
+    return {{scatter->x, scatter->place}, {scatter->out}};
+  if (const auto *gemm = op.AsGroupedGemm())
+    return {{gemm->x, gemm->weight, gemm->offsets}, {gemm->out}};
+  if (const auto *combine = op.AsCombine())
+    return {{combine->y, combine->weights, combine->place}, {combine->out}};
+  if (const auto *attention = op.AsLatentAttention())
+    return {{attention->q_nope, attention->q_rope, attention->latent,
+             attention->k_rope, attention->up},
+            {attention->out}};
   Touched result;
   if (const auto *rows = op.AsRows())
     for (const auto &step : program.kernels[rows->kernel]->steps) {
@@ -75,7 +90,13 @@ Touched Counter::touched(const program::OpUnion &op) const {
   return result;
 }
 
-/// Of one row of an activation; 0 of a weight, which is not of rows.
+/// Rows that a view has for each token: those of experts are several.
+uint64_t Counter::rowsPerToken(int64_t view) const {
+  uint64_t rows = dims(view)[0];
+  return rows % function.rows == 0 ? rows / function.rows : 1;
+}
+
+/// Of one token of an activation; 0 of a weight, which is not of rows.
 uint64_t Counter::rowBytes(int64_t number) const {
   if (number < 0 || function.views[number]->space == program::Space::Weight)
     return 0;
@@ -83,7 +104,8 @@ uint64_t Counter::rowBytes(int64_t number) const {
   int64_t elements = 1;
   for (size_t i = 1; i < view.dims.size(); ++i)
     elements *= view.dims[i];
-  return bytesOf(static_cast<DType>(view.dtype), elements);
+  return rowsPerToken(number) *
+         bytesOf(static_cast<DType>(view.dtype), elements);
 }
 
 void Counter::count(const program::OpUnion &op, PartCost &part,
@@ -112,6 +134,21 @@ void Counter::count(const program::OpUnion &op, PartCost &part,
     }
   if (const auto *gemm = op.AsGemm()) {
     part.flops += 2ull * dims(gemm->weight)[0] * dims(gemm->weight)[1];
+  } else if (const auto *gemm = op.AsGroupedGemm()) {
+    part.flops += 2ull * rowsPerToken(gemm->x) * dims(gemm->weight)[1] *
+                  dims(gemm->weight)[2];
+  } else if (const auto *attention = op.AsLatentAttention()) {
+    uint64_t heads = dims(attention->q_nope)[1],
+             nope = dims(attention->q_nope)[2],
+             rope = dims(attention->q_rope)[2], v = dims(attention->out)[2],
+             latent = dims(attention->latent)[1];
+    // Once a token, whichever way `up` is gone through.
+    part.flops += 2 * heads * (nope + v) * latent;
+    part.attentionFlops +=
+        2 * heads * (attention->absorbed ? 2 * latent + rope : nope + rope + v);
+    part.stateBytes +=
+        bytesOf(static_cast<DType>(program.states[attention->state]->dtype),
+                latent + rope);
   } else if (const auto *attention = op.AsAttention()) {
     const auto &q = dims(attention->q), &v = dims(attention->v);
     part.attentionFlops += 2ull * q[1] * q[2] * (uint64_t(q[3]) + v[2]);
@@ -165,7 +202,7 @@ std::vector<BufferCost> Counter::largestBuffers(size_t count) const {
     const program::ViewT &view = *function.views[number];
     const program::LocationT &place = *program.locations[location];
     BufferCost buffer;
-    buffer.bytes = view.dims[0] * rowBytes(number);
+    buffer.bytes = view.dims[0] / rowsPerToken(number) * rowBytes(number);
     buffer.dtype = torchName(static_cast<DType>(view.dtype));
     buffer.dims = view.dims;
     if (!place.file.empty())

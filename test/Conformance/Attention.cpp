@@ -1,8 +1,7 @@
 //===- Attention.cpp - Grouped queries over a state -----------------------===//
 
-#include "test/Conformance/Case.h"
+#include "test/Conformance/Conversation.h"
 #include "test/Conformance/ProgramMaker.h"
-#include "test/Conformance/Values.h"
 
 #include <algorithm>
 #include <cmath>
@@ -18,19 +17,9 @@ struct Heads {
   uint32_t kv, group, d, dv;
 };
 
-/// Calls as lists of parts; a part's tokens are those of its slots, so that the
-/// same tokens may come in one call or in many.
-struct Conversation {
-  const char *name;
-  uint32_t slots;
-  std::vector<std::vector<Part>> calls;
-};
-
 Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
                    bool causal, uint32_t window) {
-  uint32_t rows = 1;
-  for (const auto &parts : conversation.calls)
-    rows = std::max<uint32_t>(rows, parts.back().begin + parts.back().count);
+  uint32_t rows = conversation.rows();
   ProgramMaker make(rows);
   uint32_t slots = conversation.slots;
   uint32_t widths[] = {h.kv * h.group * h.d, h.kv * h.d, h.kv * h.dv};
@@ -69,18 +58,10 @@ Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
   test.slots = slots;
   for (const std::vector<Part> &parts : conversation.calls) {
     CallOfCase call{0, parts, {}};
+    for (uint32_t i = 0; i < 3; ++i)
+      call.inputs[names[i]] = rowsOfParts(parts, values[i], widths[i]);
     for (const Part &part : parts) {
       call.rows += part.count;
-      for (uint32_t i = 0; i < 3; ++i) {
-        std::vector<int32_t> &to = call.inputs[names[i]];
-        size_t first = size_t(part.slot + part.cached) * widths[i];
-        std::vector<float> some(
-            values[i].begin() + static_cast<ptrdiff_t>(first),
-            values[i].begin() +
-                static_cast<ptrdiff_t>(first + part.count * widths[i]));
-        for (int32_t bits : bitsOf(some))
-          to.push_back(bits);
-      }
       int64_t total = part.cached + part.count;
       for (int64_t p = part.cached; p < total; ++p)
         for (uint32_t head = 0; head < h.kv; ++head)
@@ -129,30 +110,14 @@ Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
 
 std::vector<Case> attentionCases() {
   std::vector<Case> cases;
-  Conversation one{"one", 1, {{{0, 1, 0, 0}}}},
-      whole{"whole", 150, {{{0, 150, 0, 0}}}};
-  // The same tokens in chunks that end within, at and behind a block of keys.
-  Conversation chunks{"chunks",
-                      150,
-                      {{{0, 1, 0, 0}},
-                       {{0, 5, 0, 1}},
-                       {{0, 58, 0, 6}},
-                       {{0, 64, 0, 64}},
-                       {{0, 1, 0, 128}},
-                       {{0, 21, 0, 129}}}};
-  // Three sequences side by side, of other lengths, then each goes on.
-  Conversation packed{"packed",
-                      160,
-                      {{{0, 70, 0, 0}, {70, 1, 80, 0}, {71, 17, 100, 0}},
-                       {{0, 1, 0, 70}, {1, 3, 80, 1}, {4, 1, 100, 17}},
-                       {{0, 2, 100, 18}}}};
   for (DType type : {DType::F32, DType::BF16, DType::F16})
-    for (const Conversation *conversation : {&one, &whole, &chunks, &packed})
+    for (const Conversation &conversation : conversations())
       for (const Heads &heads :
            {Heads{1, 5, 8, 8}, {3, 1, 16, 16}, {2, 3, 20, 12}, {1, 1, 2, 1}})
         for (uint32_t window : {0u, 7u})
           cases.push_back(
-              attentionCase(heads, *conversation, type, true, window));
+              attentionCase(heads, conversation, type, true, window));
+  Conversation whole = conversations()[1], packed = conversations()[3];
   // More heads in a group than rows of a tile; all rows see all.
   cases.push_back(attentionCase({1, 50, 8, 8}, packed, DType::F32, true, 0));
   cases.push_back(attentionCase({2, 2, 8, 8}, whole, DType::F32, false, 0));

@@ -51,6 +51,8 @@ std::vector<Case> allCases();
 std::vector<Case> productCases();
 std::vector<Case> rowCases();
 std::vector<Case> attentionCases();
+std::vector<Case> latentCases();
+std::vector<Case> expertCases();
 std::vector<Case> commandCases();
 
 /// Each case's output within its bounds; failures of GoogleTest name the case,

@@ -313,7 +313,8 @@ std::vector<Case> commandCases() {
 
 std::vector<Case> allCases() {
   std::vector<Case> cases;
-  for (auto part : {productCases, rowCases, attentionCases, commandCases})
+  for (auto part : {productCases, rowCases, attentionCases, latentCases,
+                    expertCases, commandCases})
     for (Case &test : part())
       cases.push_back(std::move(test));
   return cases;

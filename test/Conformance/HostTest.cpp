@@ -34,6 +34,8 @@ std::string isaName(const testing::TestParamInfo<const char *> &info) {
 TEST_P(HostConformance, Products) { conform(productCases()); }
 TEST_P(HostConformance, Rows) { conform(rowCases()); }
 TEST_P(HostConformance, Attention) { conform(attentionCases()); }
+TEST_P(HostConformance, LatentAttention) { conform(latentCases()); }
+TEST_P(HostConformance, Experts) { conform(expertCases()); }
 TEST_P(HostConformance, Commands) { conform(commandCases()); }
 
 TEST_P(HostConformance, SameBitsForAnyNumberOfThreads) {

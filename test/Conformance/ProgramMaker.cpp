@@ -87,6 +87,14 @@ uint32_t ProgramMaker::weight(const std::string &path, plan::DType dtype,
               rows ? Dims{rows, cols} : Dims{cols});
 }
 
+uint32_t ProgramMaker::experts(const std::string &path, plan::DType dtype,
+                               uint32_t experts, uint32_t rows, uint32_t cols) {
+  weight(path, dtype, rows, cols);
+  program.weights.back()->batch = experts;
+  return view(program::Space::Weight, program.weights.size() - 1, 0, dtype,
+              {experts, rows, cols});
+}
+
 uint32_t ProgramMaker::window(uint32_t number, uint64_t elements,
                               const Dims &dims, const Dims &strides) {
   const program::ViewT &from = *function->views[number];

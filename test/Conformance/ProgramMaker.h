@@ -21,6 +21,9 @@ public:
   /// A vector (rows 0), or rows x cols.
   uint32_t weight(const std::string &path, plan::DType dtype, uint32_t rows,
                   uint32_t cols, const Dims &layers = {});
+  /// A matrix rows x cols for each of `experts`.
+  uint32_t experts(const std::string &path, plan::DType dtype, uint32_t experts,
+                   uint32_t rows, uint32_t cols);
   /// Another window of the memory of a view, `elements` on from its first.
   uint32_t window(uint32_t view, uint64_t elements, const Dims &dims,
                   const Dims &strides);

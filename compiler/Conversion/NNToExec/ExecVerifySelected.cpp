@@ -41,9 +41,11 @@ Touched touchedBy(Operation *op, SymbolTable &symbols) {
         touched.writes.push_back(rows.getViews()[step.getOperand()]);
     }
   } else if (op->getNumOperands() && !isa<exec::SubviewOp>(op)) {
-    // A command's last operand is what it makes.
-    touched.reads.append(op->operand_begin(), std::prev(op->operand_end()));
-    touched.writes.push_back(op->getOperands().back());
+    // A command's last operands are what it makes.
+    unsigned made = isa<exec::RouteOp, exec::GroupOp>(op) ? 2 : 1;
+    OperandRange operands = op->getOperands();
+    llvm::append_range(touched.reads, operands.drop_back(made));
+    llvm::append_range(touched.writes, operands.take_back(made));
   }
   return touched;
 }
@@ -101,11 +103,10 @@ LogicalResult Verifier::verify(Operation *op, exec::FuncOp function) {
       return op->emitOpError("has a place before places are given");
     return success();
   }
-  if (auto attention = dyn_cast<exec::AttentionOp>(op);
-      attention && attention.getState()) {
-    auto state = symbols.lookup<exec::StateOp>(*attention.getState());
+  if (auto kept = op->getAttrOfType<FlatSymbolRefAttr>("state")) {
+    auto state = symbols.lookup<exec::StateOp>(kept.getValue());
     if (!state.getLayers().empty() &&
-        failed(verifyLayers(op, *attention.getState(), state.getLayers())))
+        failed(verifyLayers(op, kept.getValue(), state.getLayers())))
       return failure();
   }
   Touched touched = touchedBy(op, symbols);

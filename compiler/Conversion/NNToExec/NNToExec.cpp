@@ -1,12 +1,9 @@
 //===- NNToExec.cpp - Commands for operations -----------------------------===//
 
-#include "compiler/Conversion/NNToExec/NNToExec.h"
+#include "compiler/Conversion/NNToExec/FunctionBuilder.h"
 #include "compiler/Conversion/NNToExec/RopeTables.h"
-#include "dialects/Exec/ExecDialect.h"
-#include "dialects/NN/NNOps.h"
 #include "dialects/Runs.h"
 
-#include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -20,104 +17,7 @@ namespace mbc {
 
 using namespace mlir;
 using namespace mbc;
-
-namespace {
-
-/// The symbols of a program, shared by its functions.
-class ProgramBuilder {
-public:
-  ProgramBuilder(nn::GraphOp graph, exec::ProgramOp program, Type dtype)
-      : graph(graph), program(program), dtype(dtype),
-        builder(OpBuilder::atBlockEnd(&program.getBody().front())) {}
-
-  void declareWeights();
-  MemRefType weightType(StringRef path) {
-    return cast<MemRefType>(
-        program.lookupSymbol<exec::WeightOp>(path).getType());
-  }
-  FlatSymbolRefAttr kernel(Location loc, int64_t operands,
-                           ArrayRef<Attribute> steps);
-  FlatSymbolRefAttr rope(Location loc, const RopeTable &table);
-  FlatSymbolRefAttr state(Location loc, StringRef path, Type dtype,
-                          ArrayRef<int64_t> widths, ArrayRef<int64_t> layers);
-
-  nn::GraphOp graph;
-  exec::ProgramOp program;
-  Type dtype; ///< of activations and of weights that pin no other
-
-private:
-  OpBuilder builder;
-  DenseMap<Attribute, FlatSymbolRefAttr> kernels, ropes;
-};
-
-/// One entry of the graph becomes one function.
-class FunctionBuilder {
-public:
-  FunctionBuilder(ProgramBuilder &shared, nn::EntryOp entry)
-      : shared(shared), entry(entry), ctx(entry.getContext()), builder(ctx) {}
-
-  LogicalResult run();
-
-private:
-  LogicalResult lowerBlock(mlir::Block &block);
-  LogicalResult lower(Operation *op);
-  LogicalResult lowerCluster(nn::ClusterOp op);
-  LogicalResult lowerRepeat(nn::RepeatOp op);
-  LogicalResult lowerAttention(nn::AttentionOp op);
-  LogicalResult lowerSplit(nn::SplitOp op);
-  LogicalResult lowerJoin(nn::JoinOp op);
-  void lowerTap(nn::TapOp op);
-
-  Type elementOf(nn::TensorType type) {
-    return type.getElem() == "i32"
-               ? builder.getI32Type()
-               : (type.getElem() == "f32" ? builder.getF32Type()
-                                          : shared.dtype);
-  }
-  SmallVector<int64_t> sizesOf(nn::TensorType type) {
-    SmallVector<int64_t> sizes;
-    for (nn::AxisAttr axis : type.getOut())
-      sizes.push_back(*axis.getStaticSize());
-    return sizes;
-  }
-  MemRefType denseType(nn::TensorType type) {
-    return MemRefType::get(sizesOf(type), elementOf(type));
-  }
-
-  /// Where the value of `result` is to be written: the function's output, the
-  /// carried buffer, or memory of its own.
-  Value destination(Value result);
-  /// The view as [rows, rest]; copied where the rest has gaps.
-  Value asMatrix(Value view, Location loc);
-  /// The view with dimensions of these sizes; copied where they do not fit.
-  Value reshape(Value view, ArrayRef<int64_t> sizes, Location loc);
-  Value subview(Value source, int64_t offset, MemRefType type, Location loc);
-  Value angles(nn::RopeOp op, int64_t dim);
-  Value positions(int64_t numbers);
-
-  ProgramBuilder &shared;
-  nn::EntryOp entry;
-  MLIRContext *ctx;
-  OpBuilder builder;
-  exec::FuncOp function;
-  DenseMap<Value, Value> views;
-  /// Values of the entry and of kinds that have a place already.
-  DenseMap<Value, Value> places;
-  /// Of each rope at its positions: the angles of the rows.
-  DenseMap<std::pair<Attribute, Value>, Value> angleBuffers;
-  Value positionInput;
-  /// Place before the first command, for what every layer uses.
-  Operation *prologue = nullptr;
-  // The stack at hand.
-  StringRef stack;
-  SmallVector<int64_t> layers;
-  int attentions = 0;
-  int64_t depth = 1;
-  /// Outputs of values that the caller wants to see, by name.
-  llvm::StringMap<Value> taps;
-};
-
-} // namespace
+using namespace mbc::select;
 
 //===----------------------------------------------------------------------===//
 // Shared symbols
@@ -215,12 +115,20 @@ Value FunctionBuilder::subview(Value source, int64_t offset, MemRefType type,
   return exec::SubviewOp::create(builder, loc, type, source, offset);
 }
 
+Value FunctionBuilder::buffer(ArrayRef<int64_t> sizes, Type element,
+                              Location loc) {
+  return exec::BufferOp::create(builder, loc, MemRefType::get(sizes, element),
+                                IntegerAttr());
+}
+
 Value FunctionBuilder::destination(Value result) {
   if (auto it = places.find(result); it != places.end())
     return it->second;
   auto type = cast<nn::TensorType>(result.getType());
-  return exec::BufferOp::create(builder, result.getLoc(), denseType(type),
-                                IntegerAttr());
+  // Experts are chosen by scores that are not rounded.
+  bool scores = llvm::any_of(result.getUsers(), llvm::IsaPred<nn::RouteOp>);
+  return buffer(sizesOf(type), scores ? builder.getF32Type() : elementOf(type),
+                result.getLoc());
 }
 
 /// The sizes and strides of `type` cut anew into `sizes`, or none.
@@ -271,17 +179,21 @@ Value FunctionBuilder::reshape(Value view, ArrayRef<int64_t> sizes,
   return subview(copy, 0, *recut(dense, sizes), loc);
 }
 
+Value FunctionBuilder::dense(Value view, Location loc) {
+  auto type = cast<MemRefType>(view.getType());
+  if (exec::stridesOf(type).back() == 1)
+    return view;
+  Value copy = buffer(type.getShape(), type.getElementType(), loc);
+  exec::CopyOp::create(builder, loc, view, copy);
+  return copy;
+}
+
 Value FunctionBuilder::asMatrix(Value view, Location loc) {
   auto type = cast<MemRefType>(view.getType());
   int64_t rows = type.getDimSize(0);
   int64_t sizes[] = {rows, type.getNumElements() / rows};
   Value matrix = reshape(view, sizes, loc);
-  if (exec::stridesOf(cast<MemRefType>(matrix.getType()))[1] == 1)
-    return matrix;
-  auto dense = MemRefType::get(sizes, type.getElementType());
-  Value copy = exec::BufferOp::create(builder, loc, dense, IntegerAttr());
-  exec::CopyOp::create(builder, loc, matrix, copy);
-  return copy;
+  return dense(matrix, loc);
 }
 
 //===----------------------------------------------------------------------===//
@@ -467,49 +379,6 @@ LogicalResult FunctionBuilder::lowerCluster(nn::ClusterOp op) {
   return success();
 }
 
-LogicalResult FunctionBuilder::lowerAttention(nn::AttentionOp op) {
-  auto sizes = [&](Value value) {
-    return sizesOf(cast<nn::TensorType>(value.getType()));
-  };
-  SmallVector<int64_t> q = sizes(op.getQ()), k = sizes(op.getK()),
-                       v = sizes(op.getV());
-  auto product = [](ArrayRef<int64_t> list) {
-    return std::accumulate(list.begin(), list.end(), int64_t(1),
-                           std::multiplies<>());
-  };
-  int64_t heads = product(ArrayRef(k).drop_front().drop_back());
-  int64_t group = product(ArrayRef(q).drop_front(k.size() - 1).drop_back());
-  Location loc = op.getLoc();
-  Value queries =
-      reshape(views.lookup(op.getQ()), {q[0], heads, group, q.back()}, loc);
-  Value keys = reshape(views.lookup(op.getK()), {k[0], heads, k.back()}, loc);
-  Value values = reshape(views.lookup(op.getV()), {v[0], heads, v.back()}, loc);
-  Value place = destination(op.getResult());
-  views[op.getResult()] = place;
-  Value out = reshape(place, {q[0], heads, group, v.back()}, loc);
-  bool causal = cast<BoolAttr>(op.getCausal()).getValue();
-  FlatSymbolRefAttr state;
-  if (causal) {
-    std::string path =
-        (stack.empty() ? "" : stack + ".").str() + "attention" +
-        (attentions ? std::to_string(attentions) : std::string());
-    ++attentions;
-    int64_t widths[] = {heads * k.back(), heads * v.back()};
-    SmallVector<int64_t> all = layers;
-    state = shared.state(loc, path, shared.dtype, widths, all);
-  }
-  int64_t window = 0;
-  if (auto attr = dyn_cast_or_null<IntegerAttr>(op.getWindowAttr()))
-    window = attr.getInt();
-  Value ends = op.getWindows() ? views.lookup(op.getWindows()) : Value();
-  auto scale = cast<FloatAttr>(op.getScale());
-  exec::AttentionOp::create(
-      builder, loc, queries, keys, values, ends, out, state,
-      builder.getF64FloatAttr(scale.getValueAsDouble()),
-      builder.getBoolAttr(causal), builder.getI64IntegerAttr(window));
-  return success();
-}
-
 LogicalResult FunctionBuilder::lowerSplit(nn::SplitOp op) {
   Value source = views.lookup(op.getX());
   auto type = cast<MemRefType>(source.getType());
@@ -663,6 +532,15 @@ LogicalResult FunctionBuilder::lower(Operation *op) {
             views.lookup(take.getRows()), asMatrix(place, loc));
         return success();
       })
+      .Case([&](nn::RouteOp route) { return lowerRoute(route); })
+      .Case([&](nn::DispatchOp dispatch) { return lowerDispatch(dispatch); })
+      .Case([&](nn::GroupedLinearOp linear) {
+        return lowerGroupedLinear(linear);
+      })
+      .Case([&](nn::CombineOp combine) { return lowerCombine(combine); })
+      .Case([&](nn::MLAAttentionOp attention) {
+        return lowerLatentAttention(attention);
+      })
       .Case([&](nn::TapOp tap) {
         lowerTap(tap);
         return success();
@@ -680,9 +558,17 @@ LogicalResult FunctionBuilder::lower(Operation *op) {
 }
 
 LogicalResult FunctionBuilder::lowerBlock(mlir::Block &block) {
-  for (Operation &op : block.without_terminator())
+  for (Operation &op : block.without_terminator()) {
     if (failed(lower(&op)))
       return failure();
+    // What is made of rows of experts, row by row, has such rows.
+    for (Value operand : op.getOperands())
+      if (Value offsets = offsetsOf.lookup(operand))
+        for (Value result : op.getResults())
+          if (cast<nn::TensorType>(result.getType()).getOut().front() ==
+              cast<nn::TensorType>(operand.getType()).getOut().front())
+            offsetsOf[result] = offsets;
+  }
   return success();
 }
 

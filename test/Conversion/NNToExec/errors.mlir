@@ -30,3 +30,35 @@ nn.graph @none attributes {values = {}} {
     nn.yield %z : !nn.tensor<[tokens = 5, h = 4], act>
   }
 }
+
+// -----
+
+// Rows of experts without a choice of them.
+nn.graph @unrouted attributes {values = {}} {
+  nn.entry @e ["x", "ids"] -> ["y"] (%x: !nn.tensor<[tokens = 5, h = 4], act>, %ids: !nn.tensor<[tokens = 5, topk = 2], i32>) {
+    // expected-error@+1 {{takes indices that no 'route' of this body gives}}
+    %d = nn.dispatch %x, %ids : (!nn.tensor<[tokens = 5, h = 4], act>, !nn.tensor<[tokens = 5, topk = 2], i32>) -> !nn.tensor<[routed = 10, h = 4], act>
+    nn.yield %d : !nn.tensor<[routed = 10, h = 4], act>
+  }
+}
+
+// -----
+
+// A way to choose that the front end lets through, and that no command knows.
+nn.graph @choices attributes {values = {}} {
+  nn.entry @e ["l"] -> ["w", "i"] (%l: !nn.tensor<[tokens = 5, e = 4], act>) {
+    // expected-error@+1 {{no method of routing is called '"random"'; expected greedy, group_limited_greedy or noaux_tc}}
+    %r:2 = nn.route %l {score = "softmax", topk = 2, renorm = true, groups = 1, group_topk = 1, scale = 1.0, method = "random"} : (!nn.tensor<[tokens = 5, e = 4], act>) -> (!nn.tensor<[tokens = 5, topk = 2], f32>, !nn.tensor<[tokens = 5, topk = 2], i32>)
+    nn.yield %r#0, %r#1 : !nn.tensor<[tokens = 5, topk = 2], f32>, !nn.tensor<[tokens = 5, topk = 2], i32>
+  }
+}
+
+// -----
+
+nn.graph @scores attributes {values = {}} {
+  nn.entry @e ["l"] -> ["w", "i"] (%l: !nn.tensor<[tokens = 5, e = 4], act>) {
+    // expected-error@+1 {{no scores are called '"tanh"'; expected softmax or sigmoid}}
+    %r:2 = nn.route %l {score = "tanh", topk = 2, renorm = true, groups = 1, group_topk = 1, scale = 1.0} : (!nn.tensor<[tokens = 5, e = 4], act>) -> (!nn.tensor<[tokens = 5, topk = 2], f32>, !nn.tensor<[tokens = 5, topk = 2], i32>)
+    nn.yield %r#0, %r#1 : !nn.tensor<[tokens = 5, topk = 2], f32>, !nn.tensor<[tokens = 5, topk = 2], i32>
+  }
+}

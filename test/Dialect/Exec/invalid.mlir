@@ -845,3 +845,113 @@ exec.program @P f32 attributes {values = {}} {
     exec.tap %b, %seen : memref<3x4xf32>, memref<3x1x4xf32>
   }
 }
+
+// -----
+
+// X02
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> [] () {
+    %x = exec.buffer : memref<6x4xf32>
+    %w = exec.buffer : memref<5x7x4xf32>
+    %o = exec.buffer : memref<5xi32>
+    %y = exec.buffer : memref<6x7xf32>
+    // expected-error@+1 {{size of offsets is 5, expected 6}}
+    exec.grouped_gemm %x, %w, %o, %y : memref<6x4xf32>, memref<5x7x4xf32>, memref<5xi32>, memref<6x7xf32>
+  }
+}
+
+// -----
+
+// X02
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> [] () {
+    %x = exec.buffer : memref<3x4xf32>
+    %p = exec.buffer : memref<3x2xi32>
+    %y = exec.buffer : memref<3x4xf32>
+    // expected-error@+1 {{rows of out is 3, expected 6}}
+    exec.scatter %x, %p, %y : memref<3x4xf32>, memref<3x2xi32>, memref<3x4xf32>
+  }
+}
+
+// -----
+
+// X03
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> [] () {
+    %l = exec.buffer : memref<3x8xbf16>
+    %w = exec.buffer : memref<3x2xf32>
+    %i = exec.buffer : memref<3x2xi32>
+    // expected-error@+1 {{logits must be f32, found 'memref<3x8xbf16>'}}
+    exec.route %l, %w, %i {score = "Softmax", method = "Greedy", renorm = true, groups = 1 : i64, group_topk = 1 : i64, scale = 1.0 : f64} : memref<3x8xbf16>, memref<3x2xf32>, memref<3x2xi32>
+  }
+}
+
+// -----
+
+// X11
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> [] () {
+    %y = exec.buffer : memref<6x4xf32>
+    %w = exec.buffer : memref<3x1xf32>
+    %p = exec.buffer : memref<3x2xi32>
+    %o = exec.buffer : memref<3x4xf32>
+    // expected-error@+1 {{has weights 'memref<3x1xf32>' for places 'memref<3x2xi32>'}}
+    exec.combine %y, %w, %p, %o : memref<6x4xf32>, memref<3x1xf32>, memref<3x2xi32>, memref<3x4xf32>
+  }
+}
+
+// -----
+
+// X11
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> [] () {
+    %i = exec.buffer : memref<3x2xi32>
+    %p = exec.buffer : memref<3x3xi32>
+    %o = exec.buffer : memref<9xi32>
+    // expected-error@+1 {{from 'memref<3x2xi32>' to 'memref<3x3xi32>'}}
+    exec.group %i, %p, %o : memref<3x2xi32>, memref<3x3xi32>, memref<9xi32>
+  }
+}
+
+// -----
+
+// X13
+exec.program @P f32 attributes {values = {}} {
+  exec.state @s f32 widths [6, 3] layers []
+  exec.func @f rows 3 [] -> [] () {
+    %qn = exec.buffer : memref<3x2x5xf32>
+    %qr = exec.buffer : memref<3x2x4xf32>
+    %c = exec.buffer : memref<3x6xf32>
+    %kr = exec.buffer : memref<3x4xf32>
+    %up = exec.buffer : memref<2x8x6xf32>
+    %out = exec.buffer : memref<3x2x3xf32>
+    // expected-error@+1 {{keeps 6 and 4 elements, the state's rows are array<i64: 6, 3>}}
+    exec.latent_attention(%qn, %qr, %c, %kr, %up) -> %out state @s scale 0.5 absorbed true : memref<3x2x5xf32>, memref<3x2x4xf32>, memref<3x6xf32>, memref<3x4xf32>, memref<2x8x6xf32> -> memref<3x2x3xf32>
+  }
+}
+
+// -----
+
+// X27
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> [] () {
+    %l = exec.buffer : memref<3x8xf32>
+    %w = exec.buffer : memref<3x5xf32>
+    %i = exec.buffer : memref<3x5xi32>
+    // expected-error@+1 {{cannot choose 5 of 8 experts from 2 of 4 groups}}
+    exec.route %l, %w, %i {score = "Softmax", method = "NoauxTc", renorm = true, groups = 4 : i64, group_topk = 2 : i64, scale = 1.0 : f64} : memref<3x8xf32>, memref<3x5xf32>, memref<3x5xi32>
+  }
+}
+
+// -----
+
+// X27
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> [] () {
+    %l = exec.buffer : memref<3x8xf32>
+    %w = exec.buffer : memref<3x2xf32>
+    %i = exec.buffer : memref<3x2xi32>
+    // expected-error@+1 {{has no scores 'Tanh' or no method 'Greedy'}}
+    exec.route %l, %w, %i {score = "Tanh", method = "Greedy", renorm = true, groups = 1 : i64, group_topk = 1 : i64, scale = 1.0 : f64} : memref<3x8xf32>, memref<3x2xf32>, memref<3x2xi32>
+  }
+}
