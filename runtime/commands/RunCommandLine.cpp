@@ -16,6 +16,7 @@ int runProgramLine(int argc, char **argv) {
   tool.commands = [](CLI::App &root) {
     std::vector<std::unique_ptr<BaseCommand>> commands;
     commands.push_back(makeRunLogits(root));
+    commands.push_back(makeTokenize(root));
     return commands;
   };
   return runTool(tool, argc, argv);

@@ -62,6 +62,11 @@ def index():
 
 
 def texts():
+    put("ChatTemplate", "loop", "{% for m in messages if m.content %}{{ loop.index }}{{ m['role'] | upper }}{% else %}-{% endfor %}")
+    put("ChatTemplate", "macro", "{% macro m(a, b=2) %}[{{ a }}{{ caller(b) if caller }}]{% endmacro %}{% call(x) m(1) %}{{ x }}{% endcall %}")
+    put("ChatTemplate", "values", "{{ [1, -2.5, none, 'a\\u00e9'] | tojson(indent=2) }}{{ s[::-1].split(' ', 1) }}{{ n // 2 ** 3 % 5 }}{{ {'a': (1,)} }}")
+    put("ChatTemplate", "space", "{% set ns = namespace(a=[]) %}{% for i in range(3) recursive %}{%- set ns.a = ns.a + [i] -%}{% endfor %}{# c #}{% raw %}{{{% endraw %}{{ ns }}")
+    put("ChatTemplate", "filters", "{{ messages | selectattr('role', 'eq', 'user') | map(attribute='content') | join }}{{ '%5s|{:>3}' % s }}{{ '{!r}'.format(s) | indent }}{{ messages | groupby('role') }}")
     put("Json", "values", '{"a": [1, -0, 0.5, 1e5, -2.5E-3, 12345678901234567890123], "b": {"c": null, "d": true}, "e": false, "": "\\u0000\\n\\ud83d\\ude00é"}')
     put("Json", "deep", "[" * 130 + "]" * 130)
     put("Json", "many", json.dumps({str(i): i for i in range(40)}))
