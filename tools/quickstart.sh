@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a converted model: installs what is missing, builds mbc, gets a real model, converts it to a
-# Megatron checkpoint and back, and proves that the result is the model that went in, bit for bit.
+# Megatron checkpoint and back, proves that the result is the model that went in, bit for bit, and lets both speak.
 # About 10 minutes on a fresh Debian 12 with 2 cores, nearly all of it packages and the build; a second run takes seconds.
 #
 #   tools/quickstart.sh [HF_DIR]
@@ -37,6 +37,7 @@ else
   echo "  3. (no model is fetched: yours is $source)"
 fi
 echo "  4. convert it both ways under $out and compare (seconds per GB)"
+echo "  5. ask the folder and the Megatron checkpoint the same question, on the CPU"
 
 step "1. Debian packages"
 tools/install-deps.sh
@@ -77,8 +78,36 @@ measure 'mbc import' "$mbc" import "$source" -o "$out/megatron"
 measure 'mbc export' "$mbc" export "$out/megatron" -o "$out/hf"
 measure 'mbc verify' "$mbc" verify "$source" "$out/hf"
 
+step "5. The same words from both"
+# A model without a chat template continues a text.
+question="What is the capital of France? Answer in one sentence."
+ask=(--prompt "$question" --max-new-tokens 64)
+if grep -qs chat_template "$source/tokenizer_config.json" || [[ -f $source/chat_template.jinja || -f $source/chat_template.json ]]; then
+  ask+=(--chat)
+fi
+said=
+# speak DIR FILE: shows the command, and its answer as it comes
+speak() {
+  printf '\n$ %s generate %s %s\n' "$mbc" "$1" "${ask[*]@Q}"
+  "$mbc" generate "$1" "${ask[@]}" | tee "$2"
+}
+if speak "$source" "$out/said-hf"; then
+  speak "$out/megatron" "$out/said-megatron"
+  if ! cmp -s "$out/said-hf" "$out/said-megatron"; then
+    echo "error: the two answers differ" >&2
+    exit 1
+  fi
+  said="The answers of the folder and of the Megatron checkpoint are equal."
+elif [[ $source == build/models/* ]]; then
+  exit 1
+else
+  echo "Left out: mbc says above why this model does not generate."
+fi
+rm -f "$out"/said-*
+
 printf '\n== Done: %s\n' "$(basename "$source")"
-echo "Hugging Face -> Megatron torch_dist -> Hugging Face; the last command compared the two ends: every bit is equal."
+echo "Hugging Face -> Megatron torch_dist -> Hugging Face; verify compared the two ends: every bit is equal."
+[[ -z $said ]] || echo "$said"
 echo
 awk -v bytes="$bytes" '{
   rss = $NF / 1024; seconds = $(NF - 1); $NF = $(NF - 1) = ""; sub(/ +$/, "")
@@ -98,14 +127,16 @@ The commands that ran, in $PWD (put your own folders; an existing target needs -
   $mbc import $source -o $out/megatron
   $mbc export $out/megatron -o $out/hf
   $mbc verify $source $out/hf
+  $mbc generate $out/megatron ${ask[*]@Q}
   cp -r $source $out/copy && sync $out/copy/*
 
 What next:
 
-  $mbc roundtrip HF_DIR   both ways, compared, nothing left behind
-  $mbc check HF_DIR       the proof of a model's mapping, as a table
-  $mbc inspect PATH       what is in a folder or a checkpoint
-  $mbc --help             the rest
-  tools/test.sh                             build and run every test
+  $mbc roundtrip HF_DIR     both ways, compared, nothing left behind
+  $mbc check HF_DIR         the proof of a model's mapping, as a table
+  $mbc generate DIR --chat  a conversation with a model
+  $mbc inspect PATH         what is in a folder or a checkpoint
+  $mbc --help               the rest
+  tools/test.sh                               build and run every test
 END
 rm -f "$out/time"

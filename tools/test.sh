@@ -6,7 +6,8 @@
 #   tools/test.sh                 everything; with the real Megatron programs two models (2 minutes)
 #   tools/test.sh --quick         without test/Interop, which needs .venv (1 GB), a model (93 MB) and build/peers (2.4 GB)
 #   tools/test.sh --mutations     with 2,100 random mutations and 200 kills of each conversion instead of some (20 minutes more)
-#   tools/test.sh --interop-all   with the real Megatron programs every model and layout (5 minutes more)
+#   tools/test.sh --interop-all   with the real Megatron programs every model and layout, and 100,000 texts
+#                                 for each tokenizer (15 minutes more)
 #   tools/test.sh --package       everything, and the tarball of tools/package.sh: made twice, its programs under lit, and
 #                                 tried without LLVM and Python (1 minute more)
 #   tools/test.sh --sanitize      unit tests and lit under the address, undefined-behaviour and thread sanitizers instead
@@ -20,9 +21,9 @@ case "${1-}" in
   --quick) quick=yes ;;
   --sanitize) quick=yes presets=(asan tsan) ;;
   --mutations) export MBC_MUTATIONS=2100 MBC_FAULT_POINTS=200 ;;
-  --interop-all) interop=(-m "") ;;
+  --interop-all) interop=(-m ""); export MBC_TOKENIZER_TEXTS=100000 ;;
   --package) package=yes ;;
-  -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
   *) echo "error: unknown argument '$1' (try --help)" >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -109,13 +110,13 @@ fi
 
 if [[ -z $quick ]]; then
   step "Interoperation with transformers, PyTorch, safetensors and Megatron"
-  if tools/get-model.sh && tools/interop-peers.sh; then
+  if tools/get-model.sh && tools/get-tokenizers.sh && tools/interop-peers.sh; then
     status=0
     MBC=$PWD/$build/bin/mbc .venv/bin/python -m pytest -q -p no:cacheprovider --junit-xml="$results/interop.xml" \
       "${interop[@]}" test/Interop || status=$?
     count "$status" "$results/interop.xml" interop
   else
-    fail "tools/get-model.sh, tools/interop-peers.sh"
+    fail "tools/get-model.sh, tools/get-tokenizers.sh, tools/interop-peers.sh"
   fi
 fi
 

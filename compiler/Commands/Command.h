@@ -73,6 +73,7 @@ void addToy(CLI::App &root, CommandList &commands);
 void addNew(CLI::App &root, CommandList &commands);
 void addCompile(CLI::App &root, CommandList &commands);
 void addLogits(CLI::App &root, CommandList &commands);
+void addGenerate(CLI::App &root, CommandList &commands);
 void addTokenize(CLI::App &root, CommandList &commands);
 void addCache(CLI::App &root, CommandList &commands);
 

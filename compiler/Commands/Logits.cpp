@@ -1,17 +1,11 @@
 //===- Logits.cpp - mbc logits --------------------------------------------===//
-#include "compiler/Bridge/Iteration.h"
-#include "compiler/Bridge/ProgramKey.h"
+#include "compiler/Bridge/CompiledModel.h"
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ProgramOptions.h"
 #include "compiler/Commands/ReferenceOptions.h"
 #include "runtime/commands/ComputeLogits.h"
-#include "runtime/host/NativeCode.h"
-#include "runtime/program/Program.h"
-#include "runtime/program/ProgramCache.h"
-#include "runtime/program/WeightFolder.h"
 
 #include <bit>
-#include <chrono>
 #include <fmt/format.h>
 
 namespace mbc {
@@ -25,113 +19,39 @@ struct LogitsOptions {
   bool noCache = false;
 };
 
-/// One run: what is read, and how it is compiled.
-struct LogitsRun {
-  const LogitsOptions &options;
-  const CommonOptions &common;
-  const ProgramCache &cache;
-  ModelLibrary library = {};
-  OpenOptions open = {};
-  CompileOptions compile = {};
-  Tokens tokens = {};
-  /// Of the program in the cache; none where no program can be kept.
-  std::optional<DigestText> key = {};
-  std::chrono::steady_clock::time_point start =
-      std::chrono::steady_clock::now();
-
-  Expected<Outcome> compute(const program::ProgramT &program, PlanSide format,
-                            const TensorSet &set, const std::string &name,
-                            bool cached) const;
-  std::optional<Outcome> runCached();
-  Expected<Outcome> runCompiled();
-};
-
-Expected<Outcome> LogitsRun::compute(const program::ProgramT &program,
-                                     PlanSide format, const TensorSet &set,
-                                     const std::string &name,
-                                     bool cached) const {
-  double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
-          .count();
-  MBC_ASSIGN(Outcome outcome, computeLogits(program, format, set, name, tokens,
-                                            options.target, common));
-  outcome.text +=
-      fmt::format("{} in {:.2f} s\n",
-                  cached ? "program from the cache" : "compiled", seconds);
-  outcome.json.set("compile_seconds", seconds);
-  outcome.json.set("cached", cached);
-  return outcome;
-}
-
-/// With a program that was compiled, and proved, for the same configuration and
-/// the same tensors. None where there is no such program, and where anything is
-/// wrong: the whole way then says what.
-std::optional<Outcome> LogitsRun::runCached() {
-  auto folder = iterationFolder(options.folder, open.iteration);
-  if (!folder)
-    return std::nullopt;
-  auto weights = openWeights(*folder, common.threads);
-  if (!weights)
-    return std::nullopt;
-  if (!open.hfModel.empty())
-    weights->config = open.hfModel / "config.json";
-  key = programKey(library, weights->config, *weights->set, open, compile);
-  if (!key)
-    return std::nullopt;
-  auto program = cache.find(*key);
-  // A program under another one's name.
-  if (!program || !checkConfig(*program, weights->config))
-    return std::nullopt;
-  auto outcome = compute(*program, weights->format, *weights->set,
-                         weights->name, /*cached=*/true);
-  return outcome ? std::optional(std::move(*outcome)) : std::nullopt;
-}
-
-Expected<Outcome> LogitsRun::runCompiled() {
-  MBC_ASSIGN(std::unique_ptr<Checkpoint> checkpoint,
-             Checkpoint::open(library, options.folder, open));
-  MBC_ASSIGN(program::ProgramT compiled, checkpoint->proved().compile(compile));
-  // Through its bytes, as mbc-run would have it.
-  std::vector<uint8_t> bytes = serializeProgram(compiled);
-  MBC_ASSIGN(std::unique_ptr<program::ProgramT> program,
-             parseProgram(bytes, "the program"));
-  if (key)
-    cache.store(*key, bytes);
-  const TensorSet *megatron = checkpoint->megatronTensors();
-  return compute(*program,
-                 megatron ? PlanSide::Megatron : PlanSide::HuggingFace,
-                 megatron ? *megatron : checkpoint->values(),
-                 checkpoint->folder().string(), /*cached=*/false);
-}
-
 Expected<Outcome> runLogits(const LogitsOptions &options,
                             const CommonOptions &common) {
   MBC_ASSIGN(ProgramCache cache, ProgramCache::fromEnvironment());
-  LogitsRun run{options, common, cache};
   MBC_ASSIGN(std::optional<DType> dtype, parseDType("--dtype", options.dtype));
-  MBC_ASSIGN(run.tokens, readTokens(options.tokens));
+  MBC_ASSIGN(Tokens tokens, readTokens(options.tokens));
   uint64_t chunk = defaultChunk;
   if (!options.chunk.empty()) {
     MBC_ASSIGN(chunk, parseCount("--chunk", options.chunk, 1, mostRows));
   }
-  MBC_TRY(common.load(run.library));
-  run.open.config = common.config;
-  MBC_TRY(options.reference.addTo(run.open));
-  run.open.threads = common.threads;
-  run.compile.dtype = dtype.value_or(DType::F32);
+  ModelLibrary library;
+  MBC_TRY(common.load(library));
+  OpenOptions open;
+  open.config = common.config;
+  MBC_TRY(options.reference.addTo(open));
+  open.threads = common.threads;
+  CompileOptions compile;
   // Rounded, so that texts of about one length have one program.
-  uint64_t length = std::bit_ceil<uint64_t>(run.tokens.length);
-  run.compile.chunks = {
-      std::min(chunk, std::bit_ceil<uint64_t>(run.tokens.ids.size()))};
-  run.compile.length = length;
-  run.compile.taps = options.taps;
-  // It runs here and now.
-  if (std::string_view target = host::codeTarget(); !target.empty())
-    run.compile.targets.emplace_back(target);
-  if (!options.noCache && !cache.isOff())
-    if (std::optional<Outcome> outcome = run.runCached())
-      return std::move(*outcome);
-  return run.runCompiled();
+  compile.length = std::bit_ceil<uint64_t>(tokens.length);
+  compile.chunks = {
+      std::min(chunk, std::bit_ceil<uint64_t>(tokens.ids.size()))};
+  compile.taps = options.taps;
+  MBC_ASSIGN(CompiledModel model,
+             compileModel(library, options.folder, open, compile,
+                          dtype.value_or(DType::F32),
+                          options.noCache ? nullptr : &cache));
+  MBC_ASSIGN(Outcome outcome,
+             computeLogits(model, tokens, options.target, common));
+  outcome.text += fmt::format(
+      "{} in {:.2f} s\n", model.cached ? "program from the cache" : "compiled",
+      model.seconds);
+  outcome.json.set("compile_seconds", model.seconds);
+  outcome.json.set("cached", model.cached);
+  return outcome;
 }
 
 } // namespace

@@ -83,6 +83,16 @@ void BaseCommand::addOption(const char *names, std::string &value,
     required.push_back({names, &value});
 }
 
+void BaseCommand::addOptional(const char *names,
+                              std::optional<std::string> &value,
+                              const char *type, const char *help) {
+  application
+      ->add_option_function<std::string>(
+          names, [&value](const std::string &text) { value = text; },
+          wrapHelp(help))
+      ->type_name(type);
+}
+
 void BaseCommand::addList(const char *names, std::vector<std::string> &values,
                           const char *type, const char *help) {
   application->add_option(names, values, wrapHelp(help))

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,9 @@ protected:
                    bool required);
   void addOption(const char *names, std::string &value, const char *type,
                  const char *help, bool required);
+  /// Tells an empty value from none.
+  void addOptional(const char *names, std::optional<std::string> &value,
+                   const char *type, const char *help);
   void addList(const char *names, std::vector<std::string> &values,
                const char *type, const char *help);
   void addFlag(const char *names, bool &value, const char *help);
@@ -95,6 +99,11 @@ public:
   Self &option(const char *names, std::string &value, const char *type,
                const char *help, bool required = false) {
     addOption(names, value, type, help, required);
+    return self();
+  }
+  Self &optional(const char *names, std::optional<std::string> &value,
+                 const char *type, const char *help) {
+    addOptional(names, value, type, help);
     return self();
   }
   Self &list(const char *names, std::vector<std::string> &values,

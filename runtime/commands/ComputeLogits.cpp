@@ -5,7 +5,7 @@
 #include "runtime/core/Parallel.h"
 #include "runtime/host/Score.h"
 #include "runtime/io/Npy.h"
-#include "runtime/program/WeightSource.h"
+#include "runtime/program/Program.h"
 
 #include <chrono>
 #include <fmt/format.h>
@@ -96,11 +96,10 @@ private:
 
 } // namespace
 
-Expected<Outcome> computeLogits(const program::ProgramT &program,
-                                PlanSide format, const TensorSet &set,
-                                const std::string &name, const Tokens &tokens,
-                                const std::string &target,
+Expected<Outcome> computeLogits(const RunnableModel &model,
+                                const Tokens &tokens, const std::string &target,
                                 const BaseOptions &options) {
+  const program::ProgramT &program = *model.program;
   auto start = std::chrono::steady_clock::now();
   auto seconds = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() -
@@ -108,8 +107,6 @@ Expected<Outcome> computeLogits(const program::ProgramT &program,
         .count();
   };
   MBC_TRY(checkTokens(program, tokens));
-  MBC_ASSIGN(std::unique_ptr<WeightSource> source,
-             WeightSource::create(program, format, set, name));
   MBC_ASSIGN(Files files, Files::create(program, tokens, target));
 
   unsigned threads = options.threads ? options.threads : defaultThreads();
@@ -117,8 +114,8 @@ Expected<Outcome> computeLogits(const program::ProgramT &program,
              host::Session::create(
                  program, {threads, host::scoreSlots(program, tokens.batch,
                                                      tokens.length)}));
-  Progress loading("loading", source->bytes(), options.progress());
-  MBC_TRY(session->load(*source, loading));
+  Progress loading("loading", model.source->bytes(), options.progress());
+  MBC_TRY(session->load(*model.source, loading));
   loading.finish();
   double loadSeconds = seconds();
 

@@ -4,10 +4,34 @@
 #include "runtime/core/File.h"
 
 #include <csignal>
+#include <mutex>
 #include <pthread.h>
 #include <thread>
 
 namespace mbc {
+
+/// Of the guard that lives.
+static std::mutex guardMutex;
+static std::function<void()> guardHandler;
+
+InterruptGuard::InterruptGuard(std::function<void()> handler) {
+  std::scoped_lock lock(guardMutex);
+  guardHandler = std::move(handler);
+}
+
+InterruptGuard::~InterruptGuard() {
+  std::scoped_lock lock(guardMutex);
+  guardHandler = nullptr;
+}
+
+/// Whether a guard has taken the signal.
+static bool guarded(int number) {
+  std::scoped_lock lock(guardMutex);
+  if (number != SIGINT || !guardHandler)
+    return false;
+  guardHandler();
+  return true;
+}
 
 void handleInterrupts() {
   std::signal(SIGPIPE, SIG_IGN);
@@ -27,8 +51,10 @@ void handleInterrupts() {
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::thread([signals] {
     int number = 0;
-    if (::sigwait(&signals, &number) != 0)
-      return;
+    do
+      if (::sigwait(&signals, &number) != 0)
+        return;
+    while (guarded(number));
     StagedDirectory::removeAll();
     std::signal(number, SIG_DFL);
     ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);

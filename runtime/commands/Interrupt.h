@@ -1,11 +1,23 @@
 //===- Interrupt.h - Ctrl-C leaves nothing behind ---------------*- C++ -*-===//
 #pragma once
 
+#include <functional>
+
 namespace mbc {
 
 /// To be called before any thread is made: from then on SIGINT, SIGTERM and
 /// SIGHUP remove every staged folder and then end the process as they would
 /// have; a reader that goes away (SIGPIPE) does not end it.
 void handleInterrupts();
+
+/// While it lives, SIGINT calls a function, on a thread of its own, and does
+/// not end the process. One at a time.
+class InterruptGuard {
+public:
+  explicit InterruptGuard(std::function<void()> handler);
+  ~InterruptGuard();
+  InterruptGuard(const InterruptGuard &) = delete;
+  InterruptGuard &operator=(const InterruptGuard &) = delete;
+};
 
 } // namespace mbc

@@ -18,6 +18,7 @@ public:
 
 // One file each.
 std::unique_ptr<BaseCommand> makeRunLogits(CLI::App &root);
+std::unique_ptr<BaseCommand> makeRunGenerate(CLI::App &root);
 std::unique_ptr<BaseCommand> makeTokenize(CLI::App &root);
 
 /// Runs compiled programs where there is no LLVM; as runTool.

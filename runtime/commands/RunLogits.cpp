@@ -1,8 +1,6 @@
 //===- RunLogits.cpp - mbc-run logits -------------------------------------===//
 #include "runtime/commands/ComputeLogits.h"
 #include "runtime/commands/RunCommandLine.h"
-#include "runtime/program/Program.h"
-#include "runtime/program/WeightFolder.h"
 
 namespace mbc {
 
@@ -16,12 +14,9 @@ Expected<Outcome> runLogits(RunLogitsOptions &options,
                             const BaseOptions &common) {
   MBC_TRY(resolveInPlace(options.weights));
   MBC_ASSIGN(Tokens tokens, readTokens(options.tokens));
-  MBC_ASSIGN(auto program, readProgram(options.program));
-  MBC_ASSIGN(WeightFolder weights,
-             openWeights(options.weights, common.threads));
-  MBC_TRY(checkConfig(*program, weights.config));
-  return computeLogits(*program, weights.format, *weights.set, weights.name,
-                       tokens, options.target, common);
+  MBC_ASSIGN(RunnableModel model,
+             openModel(options.program, options.weights, common.threads));
+  return computeLogits(model, tokens, options.target, common);
 }
 
 } // namespace

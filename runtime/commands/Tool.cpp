@@ -2,14 +2,13 @@
 #include "runtime/commands/Tool.h"
 
 #include "runtime/commands/Interrupt.h"
+#include "runtime/commands/StandardOutput.h"
 #include "runtime/core/Guarded.h"
 #include "runtime/core/Text.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <fmt/format.h>
 
 namespace mbc {
@@ -17,15 +16,6 @@ namespace mbc {
 /// Version of every --json document; compiler/Commands/README.md has their
 /// members.
 static constexpr int kJsonSchema = 1;
-
-/// Writes to stdout. A reader that went away is no failure; a full disk is.
-static bool print(std::string_view text) {
-  errno = 0;
-  bool written =
-      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-      std::fflush(stdout) == 0;
-  return written || errno == EPIPE;
-}
 
 static void printError(const std::string &message) {
   // Proofs give whole texts, each line with its place.
@@ -73,33 +63,30 @@ static int report(const Error &error, const std::string &command, bool json) {
     result.set("error",
                Json::object({{"kind", std::string(kindName(error.kind))},
                              {"message", error.message}}));
-    print(result.dump() + "\n");
+    writeOutput(result.dump() + "\n");
   }
   return status;
 }
 
 static int report(const Outcome &outcome, const BaseCommand &command) {
-  bool written = true;
+  Expected<bool> written = true;
   if (command.options().json) {
     Json result = document(command.name(), outcome.status);
     for (const Json::Member &member : outcome.json.members())
       result.set(member.first, member.second);
-    written = print(result.dump() + "\n");
+    written = writeOutput(result.dump() + "\n");
   } else if (!command.options().quiet) {
-    written = print(outcome.text);
+    written = writeOutput(outcome.text);
   }
-  if (written)
-    return outcome.status;
-  return report(Error{ErrorKind::System, fmt::format("stdout: cannot write: {}",
-                                                     std::strerror(errno))},
-                command.name(), false);
+  return written ? outcome.status
+                 : report(written.error(), command.name(), false);
 }
 
 static int printVersion(const Tool &tool, bool json) {
   if (!json)
-    return print(fmt::format("{} {} ({}){}{}\n", tool.name, MBC_VERSION,
-                             MBC_COMMIT, tool.builtWith.empty() ? "" : ", ",
-                             tool.builtWith))
+    return writeOutput(fmt::format(
+               "{} {} ({}){}{}\n", tool.name, MBC_VERSION, MBC_COMMIT,
+               tool.builtWith.empty() ? "" : ", ", tool.builtWith))
                ? 0
                : 3;
   Json result = document("version", 0);
@@ -107,7 +94,7 @@ static int printVersion(const Tool &tool, bool json) {
   result.set("commit", MBC_COMMIT);
   for (const Json::Member &member : tool.versions.members())
     result.set(member.first, member.second);
-  return print(result.dump() + "\n") ? 0 : 3;
+  return writeOutput(result.dump() + "\n") ? 0 : 3;
 }
 
 /// The library's complaint about the form of an argument, in our words.
@@ -144,8 +131,8 @@ static int run(const Tool &tool, int argc, char **argv, bool json) {
   } catch (const CLI::CallForHelp &) {
     for (const auto &command : commands)
       if (command->parsed())
-        return print(command->help()) ? 0 : 3;
-    return print(app.help()) ? 0 : 3;
+        return writeOutput(command->help()) ? 0 : 3;
+    return writeOutput(app.help()) ? 0 : 3;
   } catch (const CLI::ParseError &error) {
     return report(Error{ErrorKind::Input, usageText(error)}, "", json);
   }

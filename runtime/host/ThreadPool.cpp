@@ -22,7 +22,6 @@ ThreadPool::~ThreadPool() {
   {
     std::lock_guard lock(mutex);
     stopping = true;
-    ++generation;
   }
   wake.notify_all();
   for (std::thread &worker : workers)
@@ -30,8 +29,14 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::drain(unsigned worker) {
-  for (size_t task = next.fetch_add(1); task < tasks; task = next.fetch_add(1))
-    (*job)(task, worker);
+  uint64_t seen = open.load(std::memory_order_acquire);
+  while (any(seen)) {
+    if (!open.compare_exchange_weak(seen, seen - 1, std::memory_order_acquire))
+      continue;
+    (*job)(tasks - static_cast<uint32_t>(seen), worker);
+    done.fetch_add(1, std::memory_order_release);
+    seen = open.load(std::memory_order_acquire);
+  }
 }
 
 void ThreadPool::run(size_t count,
@@ -43,33 +48,32 @@ void ThreadPool::run(size_t count,
   }
   job = &work;
   tasks = count;
-  next = 0;
-  busy = static_cast<unsigned>(workers.size());
+  done = 0;
   {
     // Under the lock, so that a worker about to sleep sees it.
     std::lock_guard lock(mutex);
-    ++generation;
+    uint64_t call = (open.load() >> 32) + 1;
+    open.store(call << 32 | count, std::memory_order_release);
   }
   wake.notify_all();
   drain(0);
-  while (busy.load(std::memory_order_acquire) != 0)
+  // Tasks are waited for, not workers: one that the system does not let run
+  // delays nobody.
+  while (done.load(std::memory_order_acquire) != count)
     pause();
 }
 
 void ThreadPool::loop(unsigned worker) {
-  uint64_t seen = 0;
   while (true) {
-    for (int i = 0; i < spins && generation.load() == seen; ++i)
+    for (int i = 0; i < spins && !any(open.load()) && !stopping; ++i)
       pause();
-    if (generation.load() == seen) {
+    if (!any(open.load())) {
       std::unique_lock lock(mutex);
-      wake.wait(lock, [&] { return generation.load() != seen; });
+      wake.wait(lock, [&] { return any(open.load()) || stopping; });
     }
-    seen = generation.load();
     if (stopping)
       return;
     drain(worker);
-    busy.fetch_sub(1, std::memory_order_release);
   }
 }
 

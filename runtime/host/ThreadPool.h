@@ -30,13 +30,18 @@ public:
 private:
   void loop(unsigned worker);
   void drain(unsigned worker);
+  /// Whether `open` says that tasks are left.
+  static bool any(uint64_t open) { return static_cast<uint32_t>(open) != 0; }
 
   std::vector<std::thread> workers;
+  /// Of the tasks that are open. They change once all of them are done, so who
+  /// has taken a task may read them.
   const std::function<void(size_t, unsigned)> *job = nullptr;
   size_t tasks = 0;
-  std::atomic<size_t> next = 0;
-  std::atomic<unsigned> busy = 0;
-  std::atomic<uint64_t> generation = 0;
+  /// The number of the call, and how many of its tasks nobody has taken: 32
+  /// bits each, so that a task is of the call that it was seen in.
+  std::atomic<uint64_t> open = 0;
+  std::atomic<size_t> done = 0;
   std::atomic<bool> stopping = false;
   std::mutex mutex;
   std::condition_variable wake;

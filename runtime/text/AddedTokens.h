@@ -20,6 +20,11 @@ struct AddedToken {
   bool lstrip = false, rstrip = false; ///< with the white space beside it
   bool normalized = false;             ///< looked for in the normalized text
   bool special = false;                ///< left out of decoded text, if asked
+  /// What it is in decoded text: the normalized content of a normalized token.
+  std::string shown = {};
+
+  /// By what it is in decoded text, as there.
+  bool leftOut() const { return special && shown == content; }
 };
 
 /// A part of a text: a token, or text between tokens.

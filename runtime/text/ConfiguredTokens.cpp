@@ -41,8 +41,14 @@ Status applyConfig(TokenizerParts &parts, const TokenizerConfig &config,
           "{}: added_tokens_decoder gives {} the id {}; by tokenizer.json it "
           "is {}",
           name, quote(added.content), id, expected));
-    MBC_TRY(parts.addToken({added.content, id, added.singleWord, added.lstrip,
-                            added.rstrip, added.normalized, added.special}));
+    MBC_TRY(parts.addToken({added.content,
+                            id,
+                            added.singleWord,
+                            added.lstrip,
+                            added.rstrip,
+                            added.normalized,
+                            added.special,
+                            {}}));
   }
   for (const char *named : {"bos_token", "eos_token", "unk_token", "sep_token",
                             "pad_token", "cls_token", "mask_token"})

@@ -25,7 +25,8 @@ Expected<std::vector<Field>> Field::elements() const {
 }
 
 Failure Field::fail(std::string_view what) const {
-  return inputError(fmt::format("{} {}", place, what));
+  return inputError(place + (place.ends_with(' ') ? "" : " ") +
+                    std::string(what));
 }
 
 Failure Field::expected(std::string_view what) const {

@@ -51,7 +51,7 @@ CharSet listed(std::string items, bool negated = false) {
 
 // PCRE2's own \s has U+180E too, and its \w lacks marks and connectors.
 constexpr std::string_view whiteSpace = "\\t-\\r\\x{85}\\p{Z}";
-constexpr std::string_view word = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+constexpr std::string_view word = "\\p{Alphabetic}\\p{M}\\p{N}\\p{Pc}";
 
 /// Names that are no general category; each the items of a set.
 const std::map<std::string, std::string_view, std::less<>> namedSets = {

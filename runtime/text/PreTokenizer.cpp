@@ -23,6 +23,9 @@ namespace {
 constexpr std::string_view gpt2Words =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|"
     "\\s+(?!\\S)|\\s+";
+/// What `\w` is to the component Whitespace, which another library matches.
+constexpr std::string_view rustWord =
+    "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200C}\\x{200D}";
 constexpr std::string_view asciiPunctuation = "!-\\/:-@\\[-`{-~";
 
 /// Collects the spans of one piece.
@@ -247,7 +250,8 @@ Status PreTokenizer::add(const Field &field) {
     return addSplit(fmt::format("[{}\\p{{P}}]", asciiPunctuation), behavior);
   }
   if (type == "Whitespace")
-    return addSplit("\\w+|[^\\w\\s]+", SplitBehavior::Removed, /*invert=*/true);
+    return addSplit(fmt::format("[{0}]+|[^{0}\\s]+", rustWord),
+                    SplitBehavior::Removed, /*invert=*/true);
   if (type == "WhitespaceSplit")
     return addSplit("\\s", SplitBehavior::Removed);
   if (type == "BertPreTokenizer") {

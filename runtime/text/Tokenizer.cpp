@@ -26,19 +26,19 @@ int32_t TokenizerParts::nextId() const {
 }
 
 Status TokenizerParts::addToken(AddedToken token) {
-  const AddedToken &kept = added.emplace_back(std::move(token));
+  AddedToken &kept = added.emplace_back(std::move(token));
+  kept.shown = kept.content;
   addedByText[kept.content] = &kept;
   addedById[kept.id] = &kept;
   if (!kept.normalized) {
     plainFinder.add(kept.content, kept);
     return {};
   }
-  std::string pattern = kept.content;
   if (normalizer) {
     PatternScratch scratch;
-    MBC_TRY(normalizer->apply(pattern, scratch));
+    MBC_TRY(normalizer->apply(kept.shown, scratch));
   }
-  normalizedFinder.add(pattern, kept);
+  normalizedFinder.add(kept.shown, kept);
   return {};
 }
 
@@ -180,7 +180,7 @@ std::optional<int32_t> Tokenizer::idOf(std::string_view token) const {
 
 std::string Tokenizer::tokenText(int32_t id) const {
   if (auto it = parts->addedById.find(id); it != parts->addedById.end())
-    return it->second->content;
+    return it->second->shown;
   const std::string *text = parts->model->vocabulary().text(id);
   std::string storage;
   return text ? std::string(replaceMalformed(*text, storage)) : std::string();
@@ -188,7 +188,7 @@ std::string Tokenizer::tokenText(int32_t id) const {
 
 bool Tokenizer::isSpecial(int32_t id) const {
   auto it = parts->addedById.find(id);
-  return it != parts->addedById.end() && it->second->special;
+  return it != parts->addedById.end() && it->second->leftOut();
 }
 
 bool Tokenizer::hasToken(int32_t id) const {
@@ -210,9 +210,9 @@ StreamDecoder::~StreamDecoder() = default;
 std::string StreamDecoder::push(int32_t id) {
   const TokenizerParts &parts = *tokenizer.parts;
   if (auto it = parts.addedById.find(id); it != parts.addedById.end()) {
-    if (skipSpecial && it->second->special)
+    if (skipSpecial && it->second->leftOut())
       return {};
-    return chain->push(it->second->content);
+    return chain->push(it->second->shown);
   }
   const std::string *text = parts.model->vocabulary().text(id);
   return text ? chain->push(*text) : std::string();

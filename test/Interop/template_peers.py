@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 warnings.simplefilter("ignore")
-from transformers.utils.chat_template_utils import _cached_compile_jinja_template  # noqa: E402
+from transformers.utils.chat_template_utils import _compile_jinja_template  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("MBC") or ROOT / "build/release/bin/mbc").parent
@@ -18,7 +18,7 @@ BIN = Path(os.environ.get("MBC") or ROOT / "build/release/bin/mbc").parent
 def peer_render(source, variables):
     """(text, None), or (None, why not). A copy of the variables: `list | indent` changes its list."""
     try:
-        text = _cached_compile_jinja_template(source).render(**copy.deepcopy(variables))
+        text = _compile_jinja_template(source).render(**copy.deepcopy(variables))
         text.encode()
         if re.search(r" at 0x[0-9a-f]{6,}>", text, re.I):
             return None, "prints an address"

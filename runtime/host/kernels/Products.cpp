@@ -26,6 +26,8 @@ constexpr int stripColumns = 8;
 constexpr int64_t depthBytes = 3072;
 constexpr int mostPassing = 60;
 constexpr int64_t passingBytes = 512 << 10;
+/// Rows of x that do not pay for more than one way through w.
+constexpr int fewRows = 8;
 /// Columns of M rows whose sums fill at least a vector.
 template <int M>
 constexpr int columnsOf = M * tileColumns >= lanes ? tileColumns : lanes / M;
@@ -71,11 +73,15 @@ inline Vec sumsOf(const Vec *a) {
 template <bool Pairs> constexpr int64_t stepSize = Pairs ? 2 * lanes : lanes;
 
 /// sums[m][j] += products of M rows of x and four of w, elements [k0, k1).
+/// `ahead` > 0: the distance of what is to be fetched from memory meanwhile.
 template <Elem E, bool Pairs, int M>
 inline void addTile(const char *const *x, const char *const *w, int64_t k0,
-                    int64_t k1, Vec (&sums)[M][tileColumns]) {
-  auto step = [&](auto loadX, auto loadW, auto multiply) {
+                    int64_t k1, int64_t ahead, Vec (&sums)[M][tileColumns]) {
+  auto step = [&](auto loadX, auto loadW, auto multiply, int64_t i) {
     decltype(loadW(w[0])) v[tileColumns];
+    if (ahead)
+      for (int j = 0; j < tileColumns; ++j)
+        __builtin_prefetch(w[j] + ahead + i * sizeOf(E), 0, 2);
     for (int j = 0; j < tileColumns; ++j)
       v[j] = loadW(w[j]);
     for (int m = 0; m < M; ++m) {
@@ -95,32 +101,37 @@ inline void addTile(const char *const *x, const char *const *w, int64_t k0,
       auto load = [&](const char *p) {
         return (__m512bh)_mm512_loadu_si512(p + 2 * i);
       };
-      step(load, load, multiply);
+      step(load, load, multiply, i);
     }
     if (i < k1) {
       __mmask32 mask = (1u << (k1 - i)) - 1;
       auto load = [&](const char *p) {
         return (__m512bh)_mm512_maskz_loadu_epi16(mask, p + 2 * i);
       };
-      step(load, load, multiply);
+      step(load, load, multiply, i);
     }
 #endif
   } else {
     auto multiply = [](Vec &sum, Vec a, Vec b) { sum += a * b; };
     for (; i + size <= k1; i += size)
       step([&](const char *p) { return loadAs<Elem::F32>(p, i); },
-           [&](const char *p) { return loadAs<E>(p, i); }, multiply);
+           [&](const char *p) { return loadAs<E>(p, i); }, multiply, i);
     if (i < k1)
       step([&](const char *p) { return loadPart<Elem::F32>(p, i, k1 - i); },
-           [&](const char *p) { return loadPart<E>(p, i, k1 - i); }, multiply);
+           [&](const char *p) { return loadPart<E>(p, i, k1 - i); }, multiply,
+           i);
   }
 }
 
 template <Elem E, bool Pairs> class DotsOf {
 public:
   explicit DotsOf(const Dots &d) : d(d) {
-    // Equal depths, so that the last is not a short one.
-    int64_t passes = (d.k * int64_t(sizeOf(E)) + depthBytes / 2) / depthBytes;
+    // Equal depths, so that the last is not a short one. For few rows memory
+    // sets the pace, and is read row by row.
+    int64_t passes =
+        d.m <= fewRows
+            ? 1
+            : (d.k * int64_t(sizeOf(E)) + depthBytes / 2) / depthBytes;
     depth = passes > 1 ? ((d.k + passes - 1) / passes + step - 1) / step * step
                        : d.k;
     int64_t fit = passingBytes / (d.k * (Pairs ? 2 : 4)) / tileRows * tileRows;
@@ -166,6 +177,10 @@ private:
   /// after the last depth, else `kept`.
   template <int M>
   void tiles(int64_t m0, int64_t n0, int64_t k0, int64_t k1, Vec *kept) {
+    // The first to pass a strip finds the next one's place in memory.
+    int64_t ahead = M > 1 && m0 == 0 && n0 + 2 * stripColumns <= d.n
+                        ? stripColumns * d.ldw * int64_t(sizeOf(E))
+                        : 0;
     constexpr int columns = columnsOf<M>, groups = columns / tileColumns;
     constexpr int vectors = (M * columns + lanes - 1) / lanes;
     const char *x[M];
@@ -188,7 +203,7 @@ private:
           *reinterpret_cast<Vec(*)[M][tileColumns]>(sums + g * M * tileColumns);
       if (k0 > 0)
         memcpy(tile, kept + g * M * tileColumns, sizeof(tile));
-      addTile<E, Pairs, M>(x, w, k0, k1, tile);
+      addTile<E, Pairs, M>(x, w, k0, k1, ahead, tile);
       if (k1 < d.k)
         memcpy(kept + g * M * tileColumns, tile, sizeof(tile));
     }

@@ -1,0 +1,55 @@
+//===- GenerationModel.h - A model that speaks ------------------*- C++ -*-===//
+#pragma once
+
+#include "runtime/commands/BaseCommand.h"
+#include "runtime/commands/ModelText.h"
+#include "runtime/generate/GenerationConfig.h"
+#include "runtime/host/Generate.h"
+#include "runtime/program/RunnableModel.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace mbc {
+
+/// A model with its tokenizer and its settings, and, once it is loaded, with
+/// its weights in memory and an engine.
+class GenerationModel {
+public:
+  /// Reads what lies beside the weights: in `tokenizer` where it is given, else
+  /// beside the checkpoint. A model without a tokenizer can continue tokens.
+  static Expected<std::unique_ptr<GenerationModel>>
+  open(RunnableModel model, const std::optional<std::string> &tokenizer);
+
+  /// Loads the weights, with a state of `slots` tokens for all sequences, of
+  /// which `sequences` at most are computed at a time.
+  Status load(int64_t slots, int64_t sequences, const BaseOptions &options);
+
+  const program::ProgramT &program() const { return *model.program; }
+  const generate::GenerationConfig &config() const { return settings; }
+  /// An Input error where there is no tokenizer.
+  Expected<const ModelText *> text() const;
+  /// What is worth saying of the settings; sentences.
+  std::vector<std::string> notes() const;
+  /// After `load`.
+  generate::Engine &engine() { return *loadedEngine; }
+
+  /// Bytes of weights, state and scratch.
+  Json memoryJson() const;
+  std::string memoryText() const;
+  double loadSeconds() const { return seconds; }
+
+private:
+  GenerationModel() = default;
+
+  RunnableModel model;
+  generate::GenerationConfig settings;
+  Expected<std::unique_ptr<ModelText>> tokenizer = Failure(Error{});
+  std::unique_ptr<host::Session> session;
+  std::unique_ptr<host::Generator> generator;
+  std::unique_ptr<generate::Engine> loadedEngine;
+  double seconds = 0;
+};
+
+} // namespace mbc
