@@ -29,7 +29,8 @@ static std::vector<std::string> entriesOf(const CompileOptions &options,
     if (rows * vocab * sizeof(float) > scoredBytes)
       rows = std::bit_floor(
           std::max<uint64_t>(1, scoredBytes / (vocab * sizeof(float))));
-    std::string entry = fmt::format("score[{0}]={0}", rows);
+    std::string entry =
+        fmt::format("score[{0}]={0}{1}", rows, options.draft ? "+draft" : "");
     if (!llvm::is_contained(entries, entry))
       entries.push_back(entry);
   }
@@ -157,7 +158,8 @@ ProvedModel::compile(const CompileOptions &options) {
   }
   MBC_ASSIGN(ImpliedTensors implied, impliedTensors(model(), mapping()));
   for (const ImpliedFamily &family : implied.families)
-    if (family.optional)
+    // A copy of a tied parameter: its original is the one that is read.
+    if (wmap::EntryOp(family.entry).getTie())
       result.optional.push_back(family.pattern);
   for (const ExtraFamily &extra : implied.extras)
     result.optional.push_back(extra.pattern);

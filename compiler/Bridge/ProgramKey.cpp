@@ -111,6 +111,7 @@ std::optional<DigestText> programKey(const ModelLibrary &library,
       material.add(size);
   }
   material.add(compile.length);
+  material.add(compile.draft);
   for (const std::vector<std::string> *texts :
        {&compile.targets, &compile.taps}) {
     material.add(texts->size());

@@ -55,6 +55,8 @@ struct CompileOptions {
       seen;
   /// Values that become results too: nn-instantiate names them.
   std::vector<std::string> taps;
+  /// `score` gives the model's draft of the token after the next too.
+  bool draft = false;
   /// Processors to bring native code for, of `codeTargets`.
   std::vector<std::string> targets;
 };

@@ -16,7 +16,7 @@ struct LogitsOptions {
   std::string folder, tokens, target, dtype, chunk;
   std::vector<std::string> taps;
   ReferenceOptions reference;
-  bool noCache = false;
+  bool draft = false, noCache = false;
 };
 
 Expected<Outcome> runLogits(const LogitsOptions &options,
@@ -40,6 +40,7 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
   compile.chunks = {
       std::min(chunk, std::bit_ceil<uint64_t>(tokens.ids.size()))};
   compile.taps = options.taps;
+  compile.draft = options.draft;
   MBC_ASSIGN(CompiledModel model,
              compileModel(library, options.folder, open, compile,
                           dtype.value_or(DType::F32),
@@ -83,6 +84,11 @@ void addLogits(CLI::App &root, CommandList &commands) {
             "that stack leaves, 'decoder.attn' the result of a block, "
             "'decoder.attn.linear' of an operation, to NAME.npy beside the "
             "logits: [batch, sequence, layers, ...]. May be repeated")
+      .flag("--mtp", options->draft,
+            "Write too what the model's extra layers for multi-token "
+            "prediction draft, to NAME.draft.npy beside the logits: row t "
+            "follows from tokens up to t + 1 and is about token t + 2; the "
+            "last row of a sequence is NaN")
       .flag("--no-cache", options->noCache,
             "Compile, whether or not the program is kept from an earlier run, "
             "and keep none; as MBC_CACHE=off. 'mbc cache --help' says more");

@@ -7,6 +7,7 @@
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
@@ -28,13 +29,16 @@ struct EntryRequest {
   std::string name;
   int64_t rows = 0;
   int64_t outputs = 0; ///< 0: a result for every row
+  bool draft = false;  ///< the second result too
 };
 
-/// "prefill=512:8"
+/// "prefill=512:8", "score=64+draft"
 std::optional<EntryRequest> parseRequest(StringRef text) {
+  EntryRequest request;
+  request.draft = text.consume_back("+draft");
   auto [name, numbers] = text.split('=');
   auto [rows, outputs] = numbers.split(':');
-  EntryRequest request{name.str(), 0, 0};
+  request.name = name.str();
   if (name.empty() || rows.getAsInteger(10, request.rows) || request.rows <= 0)
     return std::nullopt;
   if (!outputs.empty() &&
@@ -75,6 +79,7 @@ public:
 private:
   LogicalResult emit(mlir::Block &block, IRMapping &map, OpBuilder &builder,
                      const Scope &scope);
+  LogicalResult checkDraft(FuncOp function);
   LogicalResult emitRun(RunOp run, IRMapping &map, OpBuilder &builder);
   Value weight(GetOp get, OpBuilder &builder, const Scope &scope);
   nn::TensorType bind(nn::TensorType type);
@@ -311,6 +316,40 @@ static void removeUnused(mlir::Block &block) {
   }
 }
 
+/// Whether the value is made by layers of a stack that `without` is made
+/// without.
+static bool hasOwnLayers(Value value, Value without) {
+  auto stacksOf = [](Value root) {
+    llvm::SmallSetVector<Operation *, 32> seen;
+    llvm::StringSet<> stacks;
+    if (Operation *op = root.getDefiningOp())
+      seen.insert(op);
+    for (size_t i = 0; i < seen.size(); ++i) {
+      if (auto run = dyn_cast<RunOp>(seen[i]))
+        stacks.insert(run.getStack());
+      for (Value operand : seen[i]->getOperands())
+        if (Operation *op = operand.getDefiningOp())
+          seen.insert(op);
+    }
+    return stacks;
+  };
+  llvm::StringSet<> shared = stacksOf(without);
+  return llvm::any_of(stacksOf(value), [&](const auto &stack) {
+    return !shared.contains(stack.getKey());
+  });
+}
+
+/// The second result drafts with a stack of its own, which has layers.
+LogicalResult Instantiator::checkDraft(FuncOp function) {
+  Operation *yield = function.getBody().front().getTerminator();
+  if (yield->getNumOperands() > 1 &&
+      hasOwnLayers(yield->getOperand(1), yield->getOperand(0)))
+    return success();
+  return model.emitError(
+      "has no layers for multi-token prediction in this configuration: there "
+      "is no draft of the token after the next");
+}
+
 LogicalResult Instantiator::entry(FuncOp function,
                                   const EntryRequest &request) {
   OpBuilder builder = OpBuilder::atBlockEnd(&graph.getBody().front());
@@ -338,9 +377,15 @@ LogicalResult Instantiator::entry(FuncOp function,
   if (failed(emit(source, map, inside, Scope())))
     return failure();
   emitTaps(inside);
-  // Further results are drafts of later tokens, for who asks for them.
-  YieldOp::create(inside, function.getLoc(),
-                  map.lookup(source.getTerminator()->getOperand(0)));
+  SmallVector<Value> results{map.lookup(source.getTerminator()->getOperand(0))};
+  // The second result drafts a later token, for who asks for it.
+  if (request.draft) {
+    if (failed(checkDraft(function)))
+      return failure();
+    results.push_back(map.lookup(source.getTerminator()->getOperand(1)));
+    entry.setResultNamesAttr(builder.getStrArrayAttr({"logits", "draft"}));
+  }
+  YieldOp::create(inside, function.getLoc(), results);
   if (request.outputs) {
     takeOutputs(entry, request);
     inputs.push_back(builder.getStringAttr("outputs"));
@@ -393,7 +438,8 @@ struct NNInstantiate : nn::impl::NNInstantiateBase<NNInstantiate> {
       if (!request)
         return model.emitError()
                << "entry '" << text
-               << "' is none; expected NAME=ROWS or NAME=ROWS:OUTPUTS";
+               << "' is none; expected NAME=ROWS or NAME=ROWS:OUTPUTS, and "
+                  "+draft for the second result";
       if (failed(instantiator.entry(function, *request)))
         return failure();
     }

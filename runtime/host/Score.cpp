@@ -3,9 +3,51 @@
 #include "runtime/host/Score.h"
 
 #include <algorithm>
+#include <charconv>
 #include <fmt/format.h>
+#include <limits>
 
 namespace mbc::host {
+
+namespace {
+
+/// Ids of later tokens, which some functions ask for.
+class LaterTokens {
+public:
+  LaterTokens(const program::FunctionT &function,
+              std::span<const int32_t> tokens, int64_t batch, int64_t length) {
+    for (const auto &port : function.inputs) {
+      std::string_view by = port->name;
+      if (!by.starts_with(prefix))
+        continue;
+      by.remove_prefix(prefix.size());
+      int64_t shift = 0;
+      std::from_chars(by.data(), by.data() + by.size(), shift);
+      most = std::max(most, shift);
+      // Behind the end of a sequence there is none: any will do.
+      std::vector<int32_t> &ids = arrays[port->name];
+      for (int64_t row = 0; row < batch * length; ++row)
+        ids.push_back(row % length + shift < length ? tokens[row + shift] : 0);
+    }
+  }
+
+  void give(Call &call, int64_t row) const {
+    for (const auto &[name, ids] : arrays)
+      call.inputs[name] = std::span(ids).subspan(row, call.rows);
+  }
+
+  /// Whether the row at that place of a sequence has no draft.
+  bool isBeyond(int64_t place, int64_t length) const {
+    return place + most >= length;
+  }
+
+private:
+  static constexpr std::string_view prefix = "tokens+";
+  std::map<std::string, std::vector<int32_t>> arrays;
+  int64_t most = 0;
+};
+
+} // namespace
 
 Status score(Session &session, const program::ProgramT &program,
              std::span<const int32_t> tokens, int64_t batch, int64_t length,
@@ -22,6 +64,7 @@ Status score(Session &session, const program::ProgramT &program,
                                     "compile it with --chunk",
                                     scoreFunction));
     together = std::clamp<int64_t>(function->rows / length, 1, together);
+    LaterTokens later(*function, tokens, batch, length);
     for (int64_t at = 0; at < length;) {
       Call call;
       int64_t count = std::min<int64_t>(function->rows, length - at);
@@ -30,6 +73,7 @@ Status score(Session &session, const program::ProgramT &program,
         call.sequences.push_back({i * count, count, i * length, at});
       int64_t row = first * length + at;
       call.inputs["tokens"] = tokens.subspan(row, call.rows);
+      later.give(call, row);
       for (const auto &port : function->outputs) {
         int64_t width = 1;
         for (size_t i = 1; i < port->dims.size(); ++i)
@@ -40,6 +84,13 @@ Status score(Session &session, const program::ProgramT &program,
         call.outputs[port->name] = array;
       }
       MBC_TRY(session.run(*function, call));
+      if (auto draft = call.outputs.find(draftOutput);
+          draft != call.outputs.end())
+        for (int64_t i = 0; i < call.rows; ++i)
+          if (size_t width = draft->second.size() / call.rows;
+              later.isBeyond(at + i % count, length))
+            std::ranges::fill(draft->second.subspan(i * width, width),
+                              std::numeric_limits<float>::quiet_NaN());
       MBC_TRY(sink(row, call.outputs));
       at += count;
     }

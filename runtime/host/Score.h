@@ -10,6 +10,10 @@ namespace mbc::host {
 /// Kind of the functions that give the logits of every row.
 inline constexpr const char *scoreFunction = "score";
 
+/// Its output that is about the token after the next, NaN where a sequence has
+/// no next token.
+inline constexpr const char *draftOutput = "draft";
+
 /// What a call gives, by the names of the function's outputs.
 using Outputs = decltype(Call::outputs);
 

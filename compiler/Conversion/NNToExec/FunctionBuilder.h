@@ -95,6 +95,9 @@ private:
   FlatSymbolRefAttr nextState(Location loc, ArrayRef<int64_t> widths);
   Value angles(nn::RopeOp op, int64_t dim);
   Value positions(int64_t numbers);
+  /// An array that the caller gives besides those of the entry: i32.
+  Value addInput(StringRef name, ArrayRef<int64_t> sizes);
+  LogicalResult lowerShift(nn::ShiftOp op);
 
   ProgramBuilder &shared;
   nn::EntryOp entry;
@@ -107,6 +110,8 @@ private:
   /// Of each rope at its positions: the angles of the rows.
   DenseMap<std::pair<Attribute, Value>, Value> angleBuffers;
   Value positionInput;
+  /// Ids of later tokens, by how much later.
+  DenseMap<std::pair<Value, int64_t>, Value> shiftedInputs;
   /// Place before the first command, for what every layer uses.
   Operation *prologue = nullptr;
   // The stack at hand.

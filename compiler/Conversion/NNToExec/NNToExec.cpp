@@ -200,20 +200,44 @@ Value FunctionBuilder::asMatrix(Value view, Location loc) {
 // Operations
 //===----------------------------------------------------------------------===//
 
+Value FunctionBuilder::addInput(StringRef name, ArrayRef<int64_t> sizes) {
+  // Behind the other inputs, before the outputs.
+  unsigned index = function.getInputNames().size();
+  SmallVector<Attribute> names(function.getInputNames().getValue());
+  names.push_back(builder.getStringAttr(name));
+  function.setInputNamesAttr(builder.getArrayAttr(names));
+  return function.getBody().front().insertArgument(
+      index, MemRefType::get(sizes, builder.getI32Type()), function.getLoc());
+}
+
 Value FunctionBuilder::positions(int64_t numbers) {
   if (!positionInput) {
-    // Behind the other inputs, before the outputs.
-    unsigned index = function.getInputNames().size();
     SmallVector<int64_t> sizes{static_cast<int64_t>(function.getRows())};
     if (numbers > 1)
       sizes.push_back(numbers);
-    positionInput = function.getBody().front().insertArgument(
-        index, MemRefType::get(sizes, builder.getI32Type()), function.getLoc());
-    SmallVector<Attribute> names(function.getInputNames().getValue());
-    names.push_back(builder.getStringAttr("positions"));
-    function.setInputNamesAttr(builder.getArrayAttr(names));
+    positionInput = addInput("positions", sizes);
   }
   return positionInput;
+}
+
+/// The tokens that follow those of the rows are the caller's to know: they may
+/// be of the next call.
+LogicalResult FunctionBuilder::lowerShift(nn::ShiftOp op) {
+  Value ids = views.lookup(op.getIds());
+  auto argument = dyn_cast<BlockArgument>(ids);
+  int64_t by = cast<IntegerAttr>(op.getBy()).getInt();
+  if (!argument || by <= 0)
+    return op.emitError("shifts what is no input of the function");
+  Value &input = shiftedInputs[{ids, by}];
+  if (!input) {
+    StringRef name =
+        cast<StringAttr>(function.getInputNames()[argument.getArgNumber()])
+            .getValue();
+    input = addInput((name + "+" + Twine(by)).str(),
+                     cast<MemRefType>(ids.getType()).getShape());
+  }
+  views[op.getResult()] = input;
+  return success();
 }
 
 /// The angles of the rows, computed once before all layers.
@@ -532,6 +556,7 @@ LogicalResult FunctionBuilder::lower(Operation *op) {
             views.lookup(take.getRows()), asMatrix(place, loc));
         return success();
       })
+      .Case([&](nn::ShiftOp shift) { return lowerShift(shift); })
       .Case([&](nn::RouteOp route) { return lowerRoute(route); })
       .Case([&](nn::DispatchOp dispatch) { return lowerDispatch(dispatch); })
       .Case([&](nn::GroupedLinearOp linear) {
