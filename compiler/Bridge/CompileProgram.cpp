@@ -166,4 +166,15 @@ ProvedModel::compile(const CompileOptions &options) {
   return result;
 }
 
+Expected<OwningOpRef<ModuleOp>>
+ProvedModel::graph(const CompileOptions &options) {
+  OwningOpRef<ModuleOp> copy = cast<ModuleOp>((*module)->clone());
+  PhaseOptions what = phaseOptionsOf(options, model().getValuesAttr());
+  what.entries.taps.clear();
+  what.entries.taps.push_back("*");
+  MBC_TRY(captured(
+      [&] { return runPhase(*findPhase("instantiate"), what, *copy); }));
+  return copy;
+}
+
 } // namespace mbc

@@ -107,6 +107,12 @@ public:
   /// error where neither `options` nor the model say a length.
   Expected<program::ProgramT> compile(const CompileOptions &options);
 
+  /// The module after the phase `instantiate`, an `nn.graph` in which every
+  /// value that can be tapped has an `nn.tap`: what a program computes, under
+  /// the names of `CompileOptions::taps`. Lives no longer than this.
+  Expected<mlir::OwningOpRef<mlir::ModuleOp>>
+  graph(const CompileOptions &options);
+
 private:
   ProvedModel();
   Status captured(llvm::function_ref<llvm::LogicalResult()> body);

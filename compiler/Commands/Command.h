@@ -74,6 +74,7 @@ void addNew(CLI::App &root, CommandList &commands);
 void addCompile(CLI::App &root, CommandList &commands);
 void addLogits(CLI::App &root, CommandList &commands);
 void addGenerate(CLI::App &root, CommandList &commands);
+void addCompare(CLI::App &root, CommandList &commands);
 void addTokenize(CLI::App &root, CommandList &commands);
 void addCache(CLI::App &root, CommandList &commands);
 

@@ -34,7 +34,8 @@ int runCommandLine(int argc, char **argv) {
     CommandList commands;
     for (auto add : {addImport, addExport, addReshard, addRoundtrip, addVerify,
                      addInspect, addModels, addCheck, addToy, addNew,
-                     addCompile, addLogits, addGenerate, addTokenize, addCache})
+                     addCompile, addLogits, addGenerate, addCompare,
+                     addTokenize, addCache})
       add(root, commands);
     return std::vector<std::unique_ptr<BaseCommand>>(
         std::make_move_iterator(commands.begin()),

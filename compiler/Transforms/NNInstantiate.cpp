@@ -55,6 +55,9 @@ struct Scope {
   StringRef index; ///< symbol of the layer
 };
 
+/// Stands for every name of a value.
+constexpr const char *everyTap = "*";
+
 class Instantiator {
 public:
   Instantiator(ModelOp model, GraphOp graph)
@@ -120,14 +123,14 @@ nn::TensorType Instantiator::bind(nn::TensorType type) {
 
 StringRef Instantiator::unknownTap() const {
   for (const std::string &tap : taps)
-    if (!names.count(tap))
+    if (tap != everyTap && !names.count(tap))
       return tap;
   return "";
 }
 
 void Instantiator::name(Value value, const std::string &path) {
   names.insert(path);
-  if (taps.count(path))
+  if (taps.count(path) || taps.count(everyTap))
     tapped.emplace_back(path, value);
 }
 

@@ -49,7 +49,7 @@ def NNInstantiate : Pass<"nn-instantiate", "::mlir::ModuleOp"> {
                             "NAME=ROWS or NAME=ROWS:OUTPUTS, each an entry">,
                  ListOption<"taps", "taps", "std::string",
                             "values that become results: STACK, STACK.BLOCK, "
-                            "STACK.BLOCK.OPERATION">];
+                            "STACK.BLOCK.OPERATION, or * for all of them">];
 }
 
 def NNVerifyInstantiated : Pass<"verify-instantiated", "::mlir::ModuleOp"> {

@@ -51,7 +51,8 @@ private:
 
 Status score(Session &session, const program::ProgramT &program,
              std::span<const int32_t> tokens, int64_t batch, int64_t length,
-             const std::function<Status(int64_t, const Outputs &)> &sink) {
+             const std::function<Status(int64_t, const Outputs &)> &sink,
+             const decltype(Call::oneLayer) &oneLayer) {
   std::map<std::string, std::vector<float>> arrays;
   for (int64_t first = 0; first < batch;) {
     // Sequences that one call holds whole go together: a row has the same bits
@@ -72,12 +73,14 @@ Status score(Session &session, const program::ProgramT &program,
       for (int64_t i = 0; i < together; ++i)
         call.sequences.push_back({i * count, count, i * length, at});
       int64_t row = first * length + at;
+      call.oneLayer = oneLayer;
       call.inputs["tokens"] = tokens.subspan(row, call.rows);
       later.give(call, row);
       for (const auto &port : function->outputs) {
         int64_t width = 1;
         for (size_t i = 1; i < port->dims.size(); ++i)
-          width *= port->dims[i];
+          if (i != 1 || !oneLayer.count(port->name))
+            width *= port->dims[i];
         // Zero where a layer has no such value.
         std::vector<float> &array = arrays[port->name];
         array.assign(call.rows * width, 0);

@@ -20,10 +20,12 @@ using Outputs = decltype(Call::outputs);
 /// Runs `batch` sequences of `length` tokens each, in chunks of the functions'
 /// rows, or as many at once as fit such a chunk and the state; hands on what
 /// the [batch * length] rows give, in order: `sink(first row, outputs of some
-/// rows)`.
+/// rows)`. Of outputs in `oneLayer` that layer is computed alone, as
+/// `Call::oneLayer` says.
 Status score(Session &session, const program::ProgramT &program,
              std::span<const int32_t> tokens, int64_t batch, int64_t length,
-             const std::function<Status(int64_t row, const Outputs &)> &sink);
+             const std::function<Status(int64_t row, const Outputs &)> &sink,
+             const decltype(Call::oneLayer) &oneLayer = {});
 
 /// Tokens of state with which `score` packs as many sequences as its functions
 /// take.

@@ -124,6 +124,12 @@ Status Session::bindInputs(Frame &frame) {
     for (uint32_t dim : port->dims)
       elements *= dim;
     uint64_t width = elements / port->dims[0];
+    if (auto one = call.oneLayer.find(port->name); one != call.oneLayer.end()) {
+      if (port->dims.size() < 2 || one->second >= port->dims[1])
+        return inputError(fmt::format("output '{}' of '{}' has no layer {}",
+                                      port->name, function.name, one->second));
+      width /= port->dims[1];
+    }
     int64_t rows = port->dims[0] == function.rows ? frame.rows : frame.outputs;
     auto given = call.outputs.find(port->name);
     if (given == call.outputs.end() ||
@@ -151,6 +157,7 @@ Status Session::bindViews(Frame &frame) {
     bound.dims.assign(view->dims.begin(), view->dims.end());
     bound.strides.assign(view->strides.begin(), view->strides.end());
     bound.shared = view->space == program::Space::Weight;
+    frame.oneLayer.push_back(-1);
     switch (view->space) {
     case program::Space::Arena:
       bound.data = arena.data + view->offset;
@@ -168,6 +175,11 @@ Status Session::bindViews(Frame &frame) {
       bound.data = reinterpret_cast<std::byte *>(
                        frame.call->outputs.find(name)->second.data()) +
                    view->offset;
+      if (auto one = frame.call->oneLayer.find(name);
+          one != frame.call->oneLayer.end()) {
+        frame.oneLayer.back() = one->second;
+        bound.strides[0] = bound.strides[1];
+      }
       break;
     }
     }
@@ -417,7 +429,11 @@ Status Session::runCommand(Frame &frame, const program::OpUnion &op,
     }
   } else if (const auto *tap = op.AsTap()) {
     BoundView to = views[tap->to];
-    to.data += layer * to.strides[1] * sizeOf(to.elem);
+    int64_t only = frame.oneLayer[tap->to];
+    if (only >= 0 && only != layer)
+      return {};
+    if (only < 0)
+      to.data += layer * to.strides[1] * sizeOf(to.elem);
     to.dims.erase(to.dims.begin() + 1);
     to.strides.erase(to.strides.begin() + 1);
     copyRows(views[tap->from], to, rowsOf(frame, views[tap->from]), pool);
@@ -451,7 +467,7 @@ Status Session::runBody(Frame &frame, const program::BodyT &body,
 }
 
 Status Session::run(const program::FunctionT &function, const Call &call) {
-  Frame frame{&function, &call, {}, {}, {}, 0, 0};
+  Frame frame{&function, &call, {}, {}, {}, {}, 0, 0};
   MBC_TRY(bindInputs(frame));
   MBC_TRY(bindViews(frame));
   return runBody(frame, *function.body, 0);

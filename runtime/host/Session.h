@@ -32,6 +32,9 @@ struct Call {
   std::map<std::string, std::span<const int32_t>, std::less<>> inputs;
   /// Float arrays by the names of its outputs, of the rows asked for.
   std::map<std::string, std::span<float>, std::less<>> outputs;
+  /// Outputs with a slot for each layer of which one alone is wanted: that
+  /// layer. Their arrays are [rows, 1, ...].
+  std::map<std::string, uint32_t, std::less<>> oneLayer;
 };
 
 /// Memory for a program's weights, state and scratch, and its execution on the
@@ -72,6 +75,8 @@ private:
     /// Of views of weights: the rows that they look at.
     std::vector<std::span<const RowRun>> rowsOf;
     std::vector<std::vector<int32_t>> ports; ///< inputs, as the function's
+    /// Of views of outputs with one layer of several: that layer; else -1.
+    std::vector<int64_t> oneLayer;
     int64_t rows, outputs;
   };
 

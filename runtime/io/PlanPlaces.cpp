@@ -35,6 +35,14 @@ size_t PlanPlaces::count(std::string_view over,
   });
 }
 
+std::vector<std::string> PlanPlaces::names() const {
+  std::vector<std::string> result;
+  for (const auto &[name, place] : places)
+    result.push_back(name);
+  std::ranges::sort(result);
+  return result;
+}
+
 std::string placeText(const PlanPlaces::Place &place) {
   std::string text = place.copy->path;
   for (size_t i = 0; i < place.indices.size(); ++i)
@@ -66,18 +74,34 @@ static std::optional<std::vector<int64_t>> pointOf(const plan::CopyT &copy,
   return point;
 }
 
+/// The point of the box at this place that is `element` of its tensor.
+static std::optional<std::vector<int64_t>>
+pointAt(const PlanPlaces::Place &place, int64_t element) {
+  const plan::CopyT &copy = *place.copy;
+  int64_t rest = element - copy.hf_base;
+  for (size_t i = 0; i < place.indices.size(); ++i)
+    rest -= copy.hf_loop_strides[i] * place.indices[i];
+  return rest < 0 ? std::nullopt : pointOf(copy, rest);
+}
+
+std::optional<int64_t> counterpart(const PlanPlaces::Place &place,
+                                   int64_t element) {
+  auto point = pointAt(place, element);
+  if (!point)
+    return std::nullopt;
+  int64_t result = place.copy->mcore_base;
+  for (size_t dim = 0; dim < point->size(); ++dim)
+    result += place.copy->mcore_strides[dim] * (*point)[dim];
+  return result;
+}
+
 std::string logicalIndex(const PlanPlaces &places, std::string_view name,
                          int64_t element) {
   const PlanPlaces::Place *place = places.find(name);
-  if (!place)
-    return {};
-  const plan::CopyT &copy = *place->copy;
-  int64_t rest = element - copy.hf_base;
-  for (size_t i = 0; i < place->indices.size(); ++i)
-    rest -= copy.hf_loop_strides[i] * place->indices[i];
-  auto point = rest < 0 ? std::nullopt : pointOf(copy, rest);
+  auto point = place ? pointAt(*place, element) : std::nullopt;
   if (!point)
     return {};
+  const plan::CopyT &copy = *place->copy;
   std::string text = placeText(*place);
   for (size_t dim = 0; dim < point->size() && dim < copy.axes.size(); ++dim)
     text += fmt::format("{}{} {}", dim ? ", " : ": ", copy.axes[dim],

@@ -3,6 +3,7 @@
 
 #include "runtime/io/CopyPlan.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,10 +29,18 @@ public:
   /// How many tensors stand at these indices of the first loops, the first of
   /// them over `over`: the tensors of a layer, of an expert of a layer.
   size_t count(std::string_view over, std::span<const uint32_t> first) const;
+  /// Every tensor that has a place, ascending.
+  std::vector<std::string> names() const;
 
 private:
   std::unordered_map<std::string, Place> places;
 };
+
+/// The element of the Megatron tensor that is `element` of the Hugging Face
+/// tensor at this place, without what the loops add; none where the copy does
+/// not have it.
+std::optional<int64_t> counterpart(const PlanPlaces::Place &place,
+                                   int64_t element);
 
 /// "decoder.attn.qkv (l = 2)".
 std::string placeText(const PlanPlaces::Place &place);

@@ -72,6 +72,53 @@ TEST(Session, GivesTheRowsThatAreAskedFor) {
   EXPECT_EQ(lookup.out, (std::vector<float>{6, 7, 16, 17}));
 }
 
+TEST(Session, GivesOneLayerOfATapAlone) {
+  // Each layer takes its token's row of its own table, which the tap shows.
+  ProgramMaker make(3);
+  make.program.vocab = 2;
+  program::RepeatT repeat;
+  repeat.stack = "decoder";
+  repeat.runs = {{0, 0, 3}};
+  repeat.bodies.push_back(std::make_unique<program::BodyT>());
+  program::EmbedT embed;
+  embed.ids = make.input("tokens", plan::DType::I32, {3});
+  embed.table = make.weight("table", plan::DType::F32, 2, 2, {0, 1, 2});
+  embed.out = make.buffer(plan::DType::F32, {3, 2});
+  make.add(embed, repeat.bodies[0].get());
+  program::TapT tap;
+  tap.from = embed.out;
+  tap.to = make.output({3, 3, 2});
+  make.add(tap, repeat.bodies[0].get());
+  make.add(std::move(repeat));
+  auto session =
+      host::Session::create(make.program, {.threads = 1, .slots = 3});
+  ASSERT_TRUE(session);
+  for (int layer = 0; layer < 3; ++layer)
+    for (int i = 0; i < 4; ++i)
+      reinterpret_cast<float *>((*session)->weight(0, layer))[i] =
+          static_cast<float>(10 * layer + i);
+  std::vector<int32_t> tokens{1, 0, 1};
+  std::vector<float> all(18, -1), one(6, -1);
+  host::Call call;
+  call.rows = 3;
+  call.sequences = {{0, 3, 0, 0}};
+  call.inputs = {{"tokens", tokens}};
+  call.outputs["out"] = all;
+  ASSERT_TRUE((*session)->run(*make.function, call));
+  EXPECT_EQ(all[2 * 1], 12); // token 0's row 1 of layer 1
+  call.outputs["out"] = one;
+  call.oneLayer["out"] = 1;
+  ASSERT_TRUE((*session)->run(*make.function, call));
+  EXPECT_EQ(one, (std::vector<float>{12, 13, 10, 11, 12, 13}));
+  call.oneLayer["out"] = 3;
+  EXPECT_REFUSED((*session)->run(*make.function, call),
+                 "output 'out' of 'f' has no layer 3");
+  call.oneLayer["out"] = 2;
+  call.outputs["out"] = all;
+  EXPECT_REFUSED((*session)->run(*make.function, call),
+                 "output 'out' of 'f' needs room for 6 numbers");
+}
+
 TEST(Session, RefusesCallsThatDoNotFit) {
   Lookup lookup;
   EXPECT_REFUSED(lookup.run({}), "'f' takes 1 to 4 tokens, found 0");
