@@ -76,6 +76,7 @@ void addLogits(CLI::App &root, CommandList &commands);
 void addGenerate(CLI::App &root, CommandList &commands);
 void addCompare(CLI::App &root, CommandList &commands);
 void addTokenize(CLI::App &root, CommandList &commands);
+void addServe(CLI::App &root, CommandList &commands);
 void addCache(CLI::App &root, CommandList &commands);
 
 /// The size of --max-shard-size; none when `text` is empty.

@@ -32,10 +32,10 @@ int runCommandLine(int argc, char **argv) {
   tool.spell = spellBridgeFlags;
   tool.commands = [](CLI::App &root) {
     CommandList commands;
-    for (auto add : {addImport, addExport, addReshard, addRoundtrip, addVerify,
-                     addInspect, addModels, addCheck, addToy, addNew,
-                     addCompile, addLogits, addGenerate, addCompare,
-                     addTokenize, addCache})
+    for (auto add :
+         {addImport, addExport, addReshard, addRoundtrip, addVerify, addInspect,
+          addModels, addCheck, addToy, addNew, addCompile, addLogits,
+          addGenerate, addServe, addCompare, addTokenize, addCache})
       add(root, commands);
     return std::vector<std::unique_ptr<BaseCommand>>(
         std::make_move_iterator(commands.begin()),

@@ -12,12 +12,20 @@ namespace mbc {
 
 /// Of the guard that lives.
 static std::mutex guardMutex;
-static std::function<void()> guardHandler;
+static std::function<bool(int)> guardHandler;
 
-InterruptGuard::InterruptGuard(std::function<void()> handler) {
+InterruptGuard::InterruptGuard(std::function<bool(int)> handler) {
   std::scoped_lock lock(guardMutex);
   guardHandler = std::move(handler);
 }
+
+InterruptGuard::InterruptGuard(std::function<void()> handler)
+    : InterruptGuard([handler = std::move(handler)](int number) {
+        if (number != SIGINT)
+          return false;
+        handler();
+        return true;
+      }) {}
 
 InterruptGuard::~InterruptGuard() {
   std::scoped_lock lock(guardMutex);
@@ -27,10 +35,7 @@ InterruptGuard::~InterruptGuard() {
 /// Whether a guard has taken the signal.
 static bool guarded(int number) {
   std::scoped_lock lock(guardMutex);
-  if (number != SIGINT || !guardHandler)
-    return false;
-  guardHandler();
-  return true;
+  return guardHandler && guardHandler(number);
 }
 
 void handleInterrupts() {

@@ -10,11 +10,15 @@ namespace mbc {
 /// have; a reader that goes away (SIGPIPE) does not end it.
 void handleInterrupts();
 
-/// While it lives, SIGINT calls a function, on a thread of its own, and does
-/// not end the process. One at a time.
+/// While it lives, signals call a function, on a thread of its own, and do not
+/// end the process. One at a time.
 class InterruptGuard {
 public:
+  /// SIGINT alone.
   explicit InterruptGuard(std::function<void()> handler);
+  /// Each of them, by its number; those that the function returns false for
+  /// end the process.
+  explicit InterruptGuard(std::function<bool(int)> handler);
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard &) = delete;
   InterruptGuard &operator=(const InterruptGuard &) = delete;

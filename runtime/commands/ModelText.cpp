@@ -2,7 +2,6 @@
 #include "runtime/commands/ModelText.h"
 
 #include "runtime/core/Text.h"
-#include "runtime/text/template/ChatTemplate.h"
 
 #include <fmt/format.h>
 
@@ -15,9 +14,10 @@ Json chatMessage(const char *role, std::string content) {
 Expected<std::unique_ptr<ModelText>>
 ModelText::open(const std::filesystem::path &folder) {
   std::unique_ptr<ModelText> result(new ModelText);
-  result->folder = folder.string();
   MBC_ASSIGN(result->tokenizer, text::Tokenizer::open(folder));
   MBC_ASSIGN(result->config, text::TokenizerConfig::open(folder));
+  MBC_ASSIGN(result->files, text::tokenizerFolder(folder));
+  result->chatTemplate = text::ChatTemplate::open(result->files);
   return result;
 }
 
@@ -44,14 +44,13 @@ Expected<std::vector<int32_t>> ModelText::encode(std::string_view text) const {
 
 Expected<std::vector<int32_t>>
 ModelText::encodeChat(const Json &messages, const Json &variables) const {
-  // Opened here: a template that cannot be read is no matter for texts.
-  MBC_ASSIGN(std::filesystem::path files, text::tokenizerFolder(folder));
-  MBC_ASSIGN(auto chatTemplate, text::ChatTemplate::open(files));
   if (!chatTemplate)
+    return Failure(chatTemplate.error());
+  if (!*chatTemplate)
     return inputError(fmt::format(
         "{}: has no chat template (chat_template.jinja, or chat_template in "
-        "tokenizer_config.json): the model continues texts only, without "
-        "'--chat'",
+        "tokenizer_config.json): the model continues texts and has no "
+        "conversations",
         files.string()));
   if (messages.elements().empty())
     return inputError("the conversation has no messages");
@@ -63,7 +62,7 @@ ModelText::encodeChat(const Json &messages, const Json &variables) const {
     all.set(name, token);
   for (const auto &[name, value] : variables.members())
     all.set(name, value);
-  MBC_ASSIGN(std::string text, chatTemplate->render(all));
+  MBC_ASSIGN(std::string text, (*chatTemplate)->render(all));
   MBC_TRY(checkUtf8(text));
   // The template has written the special tokens.
   return tokenizer->encode(text, /*addSpecial=*/false);
@@ -93,6 +92,11 @@ private:
 };
 
 } // namespace
+
+std::string ModelText::decode(std::span<const int32_t> ids,
+                              bool skipSpecial) const {
+  return tokenizer->decode(ids, skipSpecial);
+}
 
 std::function<std::unique_ptr<generate::TokenText>()>
 ModelText::decoder() const {

@@ -5,9 +5,12 @@
 #include "runtime/generate/Engine.h"
 #include "runtime/text/Tokenizer.h"
 #include "runtime/text/TokenizerConfig.h"
+#include "runtime/text/template/ChatTemplate.h"
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +39,9 @@ public:
                                             const Json &variables) const;
   /// The tokens that end a text, as the tokenizer's files name them.
   std::vector<int32_t> endTokens() const;
+  /// Text of tokens; U+FFFD for what is no UTF-8. `skipSpecial` leaves special
+  /// tokens out.
+  std::string decode(std::span<const int32_t> ids, bool skipSpecial) const;
   /// Makes the text of one sequence, without special tokens; lives no longer
   /// than this.
   std::function<std::unique_ptr<generate::TokenText>()> decoder() const;
@@ -43,9 +49,11 @@ public:
 private:
   ModelText() = default;
 
-  std::string folder;
+  std::filesystem::path files; ///< of the tokenizer
   std::unique_ptr<text::Tokenizer> tokenizer;
   text::TokenizerConfig config;
+  /// A template that cannot be read is no matter for texts.
+  Expected<std::optional<text::ChatTemplate>> chatTemplate;
 };
 
 } // namespace mbc

@@ -19,6 +19,7 @@ int runProgramLine(int argc, char **argv) {
     commands.push_back(makeRunLogits(root));
     commands.push_back(makeRunGenerate(root));
     commands.push_back(makeTokenize(root));
+    commands.push_back(makeRunServe(root));
     return commands;
   };
   return runTool(tool, argc, argv);

@@ -1,5 +1,5 @@
 //===- Conversation.h - Calls that go on --------------------------*-
-//C++-*-===//
+// C++-*-===//
 #pragma once
 
 #include "test/Conformance/Case.h"

@@ -176,6 +176,22 @@ def info(offset):
     return made("_StorageInfo", relative_path="__0_0.distcp", offset=offset, length=64)
 
 
+def completions():
+    shared = {"model": "m", "n": 2, "temperature": 0.5, "top_p": 0.9, "top_k": -1, "min_p": 0.1, "repetition_penalty": 1.1, "seed": -1,
+              "stop": ["a", "b"], "stop_token_ids": [2], "ignore_eos": True, "stream": True, "stream_options": {"include_usage": True},
+              "user": "u", "frequency_penalty": 0, "logit_bias": {}}
+    put("Completion", "text", json.dumps({"prompt": "a", "max_tokens": 3, "logprobs": 2, "best_of": 2, "suffix": "", **shared}))
+    put("Completion", "texts", json.dumps({"prompt": ["a", "\u00e9"], "echo": True, "stop": "a"}))
+    put("Completion", "tokens", json.dumps({"prompt": [1, 2], "temperature": 1e-300}))
+    put("Completion", "lists", json.dumps({"prompt": [[1], [2, 3]]}))
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}
+    put("Completion", "chat", json.dumps({"messages": [
+        {"role": "developer", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, {"role": "user", "content": "a", "name": "n"},
+        {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c", "content": "1"}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}], "tool_choice": "auto", "logprobs": True, "top_logprobs": 2,
+        "max_completion_tokens": 3, "response_format": {"type": "text"}, "chat_template_kwargs": {"enable_thinking": False}, **shared}))
+
+
 def plan(binaries, work):
     inputs = os.path.join(ROOT, "test", "Mapping", "Inputs")
     mlir, proved, planned, out = (os.path.join(work, name) for name in ("a.mlir", "b.mlir", "c.mlir", "plan.mbcw"))
@@ -196,6 +212,7 @@ def main():
     index()
     texts()
     configs()
+    completions()
     pickles()
     with tempfile.TemporaryDirectory() as work:
         archives(checkpoint(binaries, work))
