@@ -15,6 +15,10 @@ if [[ -f $stamp ]] && sha256sum --check --status "$stamp" && .venv/bin/python -c
   exit 0
 fi
 
+if [[ -L .venv ]]; then
+  echo "error: .venv is a link: what it leads to would be emptied; make it anew there, or remove the link" >&2
+  exit 2
+fi
 with_deps=
 torch=$(grep '^torch==' tools/requirements.txt)
 pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet --quiet) # errors only

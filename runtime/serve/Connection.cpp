@@ -207,6 +207,9 @@ Connection::answer(const std::shared_ptr<Exchange> &exchange) {
 
   while (!gone && !complete) {
     Exchange::Ready ready = exchange->take();
+    // Whoever added something while this was sent was not waited for: only who
+    // found nothing waits.
+    bool any = ready.head || !ready.parts.empty() || ready.finished;
     bool sent = true;
     if (ready.head)
       sent = co_await sendHead(std::move(*ready.head), ready.whole);
@@ -216,7 +219,7 @@ Connection::answer(const std::shared_ptr<Exchange> &exchange) {
       gone = true;
     else if (ready.finished)
       complete = true;
-    else if (!ready.head && ready.parts.empty() && !gone)
+    else if (!any && !gone)
       co_await news.async_wait(asTuple);
   }
   exchange->close(!complete);

@@ -122,6 +122,45 @@ TEST(HttpServer, Http10ClientsReadToTheEnd) {
   EXPECT_TRUE(answer.body.ends_with("data: [DONE]\n\n")) << answer.body;
 }
 
+// What comes while something is sent is sent too, however the two fall: parts
+// from another thread, with pauses from nothing to longer than a write.
+TEST(HttpServer, NothingOfAStreamIsLost) {
+  std::vector<std::jthread> writers;
+  auto listening = HttpServer::listen(
+      {.port = 0},
+      [&](const std::shared_ptr<Exchange> &exchange) {
+        writers.emplace_back([exchange, pause = writers.size() % 40] {
+          auto wait = [&](size_t times) {
+            auto end = std::chrono::steady_clock::now() + times * 2us;
+            while (std::chrono::steady_clock::now() < end) {
+            }
+          };
+          exchange->begin({.status = 200});
+          for (size_t i = 0; i < 20; ++i) {
+            wait((pause + i) % 40);
+            exchange->write("part\n");
+          }
+          wait(pause);
+          exchange->finish();
+        });
+      },
+      [](const HttpRecord &) {});
+  ASSERT_TRUE(listening) << listening.error().message;
+  HttpServer &server = **listening;
+  std::jthread serving([&] { server.run(); });
+  {
+    Client client(server.port());
+    for (int i = 0; i < 400; ++i) {
+      ASSERT_TRUE(client.get("/"));
+      std::string body = client.read().body;
+      EXPECT_EQ(std::ranges::count(body, '\n'), 20) << i;
+      if (HasFailure())
+        break;
+    }
+  }
+  server.stop(0ms, [] {});
+}
+
 TEST(HttpServer, APortIsTakenOnce) {
   FakeServer server;
   HttpOptions options;
