@@ -1,6 +1,6 @@
 """The speed of mbc's tokenizers beside that of the library `tokenizers`, one thread each, in one run:
 
-    ninja -C build/release tokenize_bench && .venv/bin/python test/Bench/tokenize.py [DIR]
+    ninja -C build/release tokenize_bench && .venv/bin/python test/Bench/tokenize_text.py [DIR]
 """
 
 import os
