@@ -207,8 +207,13 @@ void Comparison::blame(const Values &left, const Values &right) {
         culprit.where =
             placesOf(result, l->second, r->second, 0, 0, report.tolerance);
     }
-    report.culprits.push_back(std::move(culprit));
+    // What is not seen before it is looked at with it.
     blamed.push_back(one);
+    for (const OperationComparison &before : report.operations)
+      if (std::ranges::count(culprit.unseen, before.operation.name) > 0)
+        for (const std::string &path : before.operation.weights)
+          blamed.back().operation.weights.push_back(path);
+    report.culprits.push_back(std::move(culprit));
   }
 }
 

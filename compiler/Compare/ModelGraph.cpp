@@ -49,6 +49,7 @@ compare::Axis axisOf(nn::AxisAttr axis) {
 
 compare::Result resultOf(Value value, std::string tap, std::string part) {
   compare::Result result{std::move(tap), std::move(part), {}};
+  result.seen = nn::canBeSeen(cast<nn::TensorType>(value.getType()));
   // Tokens come first.
   for (nn::AxisAttr axis :
        cast<nn::TensorType>(value.getType()).getOut().drop_front())

@@ -129,8 +129,11 @@ StringRef Instantiator::unknownTap() const {
 }
 
 void Instantiator::name(Value value, const std::string &path) {
-  names.insert(path);
-  if (taps.count(path) || taps.count(everyTap))
+  bool seen = canBeSeen(cast<nn::TensorType>(value.getType()));
+  if (seen)
+    names.insert(path);
+  // With every value, those too that have a name and no output.
+  if ((seen && taps.count(path)) || taps.count(everyTap))
     tapped.emplace_back(path, value);
 }
 

@@ -336,6 +336,11 @@ LogicalResult RepeatOp::verify() {
   return success();
 }
 
+bool canBeSeen(TensorType type) {
+  return type.getElem() != "i32" && !type.getOut().empty() &&
+         type.getOut().front().getName() == "tokens";
+}
+
 bool isRowOp(Operation *op) {
   return isa<MapOp, RMSNormOp, LayerNormOp, RopeOp>(op);
 }

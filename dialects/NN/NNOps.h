@@ -26,4 +26,8 @@ namespace mbc::nn {
 /// Whether the operation computes each row from the same rows alone, and is for
 /// a cluster (N54).
 bool isRowOp(mlir::Operation *op);
+
+/// Whether callers can follow the rows of a value: one for each token, of
+/// numbers. Rows of experts are in an order of their own.
+bool canBeSeen(TensorType type);
 } // namespace mbc::nn

@@ -21,7 +21,8 @@ std::vector<std::string> tapsOf(const std::vector<Operation> &operations) {
   std::vector<std::string> taps;
   for (const Operation &operation : operations)
     for (const Result &result : operation.results)
-      taps.push_back(result.tap);
+      if (result.seen)
+        taps.push_back(result.tap);
   return taps;
 }
 

@@ -24,6 +24,8 @@ struct Result {
   std::string tap;        ///< the name by which it can be seen
   std::string part;       ///< "q", "gate"; empty: the whole value
   std::vector<Axis> axes; ///< all but the tokens
+  /// Whether a program can give it: it has a row for each token, of numbers.
+  bool seen = true;
 };
 
 /// An operation of the declaration, of one kind of layer or outside of layers.

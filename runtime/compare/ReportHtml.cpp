@@ -103,8 +103,7 @@ static std::string culpritSection(const Report &report) {
         escapeHtml(culprit.kind), code(culprit.place));
     text += "<p>Why: " + escapeHtml(culprit.cause) + ".</p>";
     if (!culprit.unseen.empty())
-      text += "<p>Or one before it, whose values the reference does not "
-              "have:</p>" +
+      text += "<p>Or one before it, whose values are not seen:</p>" +
               listOf(culprit.unseen);
     if (!culprit.where.empty())
       text += "<p>Its result differs at:</p>" + listOf(culprit.where);

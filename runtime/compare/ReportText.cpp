@@ -188,8 +188,7 @@ static std::string culpritText(const Culprit &culprit, bool first) {
       stepText(culprit.stack, culprit.layer), culprit.place);
   text += fmt::format("  why: {}\n", culprit.cause);
   if (!culprit.unseen.empty())
-    text += fmt::format("  or one before it, whose values the reference does "
-                        "not have: {}\n",
+    text += fmt::format("  or one before it, whose values are not seen: {}\n",
                         fmt::join(culprit.unseen, ", "));
   if (!culprit.where.empty())
     text += fmt::format("  differs at: {}\n", fmt::join(culprit.where, "; "));

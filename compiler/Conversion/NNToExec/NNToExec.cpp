@@ -455,6 +455,8 @@ LogicalResult FunctionBuilder::lowerJoin(nn::JoinOp op) {
 
 /// One output for all layers, which any kind of them fills.
 void FunctionBuilder::lowerTap(nn::TapOp op) {
+  if (!nn::canBeSeen(cast<nn::TensorType>(op.getX().getType())))
+    return;
   Value from = views.lookup(op.getX());
   Value &to = taps[op.getName()];
   if (!to) {
