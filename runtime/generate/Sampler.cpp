@@ -20,8 +20,10 @@ Status checkSampling(const Sampling &sampling, std::string_view where) {
         fmt::format("{}{} is {}, expected {}", where, name, value, expected));
   };
   // Written so that what is not a number fails.
-  if (!(sampling.temperature > 0 && std::isfinite(sampling.temperature)))
-    return refuse("temperature", sampling.temperature, "a number above 0");
+  // Logits divided by less leave the range of float32.
+  if (!(sampling.temperature >= 1e-5 && std::isfinite(sampling.temperature)))
+    return refuse("temperature", sampling.temperature,
+                  "a number from 0.00001 on, or 0 for the most probable token");
   if (!(sampling.topP > 0 && sampling.topP <= 1))
     return refuse("top_p", sampling.topP, "a number above 0, at most 1");
   if (!(sampling.minP >= 0 && sampling.minP <= 1))

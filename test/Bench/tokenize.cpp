@@ -3,8 +3,8 @@
 //   tokenize_bench DIR FILE...
 //
 // A line for each file: its name, bytes, tokens, and the seconds of the fastest
-// of five runs on one thread. test/Bench/tokenize_text.py sets it beside the library
-// `tokenizers`.
+// of five runs on one thread. test/Bench/tokenize_text.py sets it beside the
+// library `tokenizers`.
 
 #include "runtime/core/File.h"
 #include "runtime/text/Tokenizer.h"
