@@ -82,13 +82,15 @@ step "5. The same words from both"
 # A model without a chat template continues a text.
 question="What is the capital of France? Answer in one sentence."
 ask=(--prompt "$question" --max-new-tokens 64)
+asked="--prompt ${question@Q} --max-new-tokens 64" # to be read
 if grep -qs chat_template "$source/tokenizer_config.json" || [[ -f $source/chat_template.jinja || -f $source/chat_template.json ]]; then
   ask+=(--chat)
+  asked+=" --chat"
 fi
 said=
 # speak DIR FILE: shows the command, and its answer as it comes
 speak() {
-  printf '\n$ %s generate %s %s\n' "$mbc" "$1" "${ask[*]@Q}"
+  printf '\n$ %s generate %s %s\n' "$mbc" "$1" "$asked"
   "$mbc" generate "$1" "${ask[@]}" | tee "$2"
 }
 if speak "$source" "$out/said-hf"; then
@@ -127,7 +129,7 @@ The commands that ran, in $PWD (put your own folders; an existing target needs -
   $mbc import $source -o $out/megatron
   $mbc export $out/megatron -o $out/hf
   $mbc verify $source $out/hf
-  $mbc generate $out/megatron ${ask[*]@Q}
+  $mbc generate $out/megatron $asked
   cp -r $source $out/copy && sync $out/copy/*
 
 What next:
@@ -135,6 +137,8 @@ What next:
   $mbc roundtrip HF_DIR     both ways, compared, nothing left behind
   $mbc check HF_DIR         the proof of a model's mapping, as a table
   $mbc generate DIR --chat  a conversation with a model
+  $mbc serve DIR            OpenAI's API over HTTP
+  $mbc compare A B          where two models first differ when they run
   $mbc inspect PATH         what is in a folder or a checkpoint
   $mbc --help               the rest
   tools/test.sh                               build and run every test

@@ -55,14 +55,6 @@ Json plainValue(const std::string &text) {
   return Json(text);
 }
 
-/// Where `text` stops being UTF-8; its length if nowhere.
-size_t endOfUtf8(std::string_view text) {
-  size_t at = 0;
-  while (unsigned length = utf8Length(text.substr(at)))
-    at += length;
-  return at;
-}
-
 class Converter {
 public:
   explicit Converter(std::string where) : where(std::move(where)) {}
@@ -107,7 +99,7 @@ public:
 private:
   /// The library writes some escapes, \N and \_, as single bytes.
   static bool isText(std::string_view text) {
-    return endOfUtf8(text) == text.size();
+    return utf8Prefix(text) == text.size();
   }
 
   Failure damaged(const YAML::Node &node, const std::string &what) {

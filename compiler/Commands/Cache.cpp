@@ -102,8 +102,9 @@ Expected<Outcome> runCache(const std::string &action) {
 void addCache(CLI::App &root, CommandList &commands) {
   auto &command = *commands.emplace_back(std::make_unique<Command>(
       root, "cache", "The programs kept from earlier runs",
-      "'mbc logits' keeps the programs that it compiles, under the digest of "
-      "all that decides them: mbc itself, the declarations, config.json, the "
+      "'mbc logits', 'generate' and 'serve' keep the programs that they "
+      "compile, under the digest of all that decides them: mbc itself, the "
+      "declarations, config.json, the "
       "tensors' names, types and shapes, and the options. ACTION is list "
       "(default), clear or path. The folder is MBC_CACHE_DIR, or "
       "XDG_CACHE_HOME/mbc, or ~/.cache/mbc; MBC_CACHE_LIMIT (default: 2GiB) "

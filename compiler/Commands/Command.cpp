@@ -80,6 +80,21 @@ Command &Command::sizes(SizeOptions &sizes, const char *role) {
   return *this;
 }
 
+Command &Command::computeType(std::string &dtype, const char *usual) {
+  return option("--dtype", dtype, "DTYPE",
+                fmt::format("Compute with float32, bfloat16 or float16 weights "
+                            "and activations (default: {}); sums are float32",
+                            usual)
+                    .c_str());
+}
+
+Command &Command::noCache(bool &off) {
+  return flag("--no-cache", off,
+              "Compile, whether or not the program is kept from an earlier "
+              "run, and keep none; as MBC_CACHE=off. 'mbc cache --help' says "
+              "more");
+}
+
 Command &Command::configOptions() {
   flag("--strict-config", common.config.strictConfig,
        "Refuse fields of config.json that the declaration does not know; "

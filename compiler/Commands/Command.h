@@ -42,6 +42,10 @@ public:
 
   /// --tp, --pp, --vpp, --cp, --ep, --etp; `role` says what they do here.
   Command &sizes(SizeOptions &sizes, const char *role);
+  /// --dtype of what is computed; `usual`: the type where it is not given.
+  Command &computeType(std::string &dtype, const char *usual);
+  /// --no-cache.
+  Command &noCache(bool &off);
   /// --strict-config and --accept.
   Command &configOptions();
   /// The flags of Megatron Bridge's command of the same name; the last ones to

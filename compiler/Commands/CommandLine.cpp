@@ -17,12 +17,13 @@ int runCommandLine(int argc, char **argv) {
   tool.name = "mbc";
   tool.description =
       "Converts LLM checkpoints between Hugging Face folders and Megatron\n"
-      "checkpoints: proved before it runs, exact to the bit. Their\n"
-      "logits come from the same declarations.";
+      "checkpoints: proved before it runs, exact to the bit; runs them from\n"
+      "the same declarations, and finds where two of them differ.";
   tool.examples =
       "  mbc import SmolLM2 -o megatron      Hugging Face -> Megatron\n"
       "  mbc export megatron -o hf           Megatron -> Hugging Face\n"
       "  mbc verify SmolLM2 hf               compare them, bit for bit\n"
+      "  mbc generate megatron --chat        speak with the model\n"
       "  mbc import --help                   what each flag changes";
   tool.builtWith = "LLVM " LLVM_VERSION_STRING;
   tool.versions.set("llvm", LLVM_VERSION_STRING);

@@ -7,7 +7,6 @@
 #include "runtime/text/Tokenizer.h"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <fmt/format.h>
@@ -33,15 +32,12 @@ struct CompareArguments {
 };
 
 Expected<double> parseTolerance(const std::string &text) {
-  double value = 0;
-  auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() ||
-      !std::isfinite(value) || value < 0)
+  std::optional<double> value = parseReal(text);
+  if (!value || !std::isfinite(*value) || *value < 0)
     return inputError(fmt::format("option '--tolerance': '{}' is no number of "
                                   "0 or more, such as 1e-4",
                                   text));
-  return value;
+  return *value;
 }
 
 /// Ids from all of the vocabulary, the same for every model with as many.
@@ -86,17 +82,12 @@ Expected<std::unique_ptr<Side>> openSide(const ModelLibrary &library,
                                          const CommonOptions &common,
                                          const RunOptions &run) {
   MBC_TRY(resolveInPlace(folder));
-  OpenOptions open;
-  open.config = common.config;
-  open.threads = common.threads;
   MBC_ASSIGN(CheckpointKind kind, detectCheckpoint(folder));
   // What a Megatron checkpoint leaves open; a folder says it all.
-  if (kind != CheckpointKind::HuggingFace) {
-    MBC_TRY(options.reference.addTo(open));
-    std::string config = options.reference.hfModel;
-    MBC_TRY(resolveInPlace(config));
-    open.hfModel = config;
-  }
+  ReferenceOptions reference;
+  if (kind != CheckpointKind::HuggingFace)
+    reference = options.reference;
+  MBC_ASSIGN(OpenOptions open, reference.openOptions(common));
   return Side::open(library, folder, open, run, label);
 }
 
@@ -163,9 +154,7 @@ Expected<compare::Report> runBoth(const CompareArguments &options,
   if (!options.tolerance.empty()) {
     MBC_ASSIGN(comparison.tolerance, parseTolerance(options.tolerance));
   }
-  if (!options.top.empty()) {
-    MBC_ASSIGN(comparison.top, parseCount("--top-k", options.top, 1, 100));
-  }
+  MBC_TRY(parseCount("--top-k", options.top, 1, 100, comparison.top));
   if (options.b.empty() == options.referenceStates.empty())
     return inputError(options.b.empty()
                           ? "nothing to compare with: expected B, or "
@@ -260,9 +249,10 @@ void addCompare(CLI::App &root, CommandList &commands) {
       "otherwise it is 0 where both sides store the same types: equal weights "
       "and settings then give equal bits. Where one side's weights are rounded "
       "it is 0.031 for bfloat16 (8 units in the last place) and 0.0078 for "
-      "float16 (16); 0.00003 beside another program in float32. Dense models "
-      "alone, of which only what reaches the logits is seen: 'mbc verify' "
-      "compares every bit."));
+      "float16 (16); 0.00003 beside another program in float32. Rows of "
+      "experts are in an order of their own and not seen: the sum of them is "
+      "named, with the expert whose weights differ. Only what reaches the "
+      "logits is seen: 'mbc verify' compares every bit."));
   auto options = std::make_shared<CompareArguments>();
   command
       .argument("A", options->a, "Hugging Face folder or Megatron checkpoint")
@@ -278,9 +268,7 @@ void addCompare(CLI::App &root, CommandList &commands) {
               "Compare with hidden states of another program instead of B: a "
               "safetensors file of tools/reference_states.py, which runs "
               "transformers; its tokens are taken")
-      .option("--dtype", options->dtype, "DTYPE",
-              "Compute with float32 (default), bfloat16 or float16 weights and "
-              "activations; sums are float32")
+      .computeType(options->dtype, "float32")
       .option("--tolerance", options->tolerance, "X",
               "Largest relative error that is no difference")
       .option(

@@ -163,10 +163,7 @@ Expected<program::ProgramT> compile(const CompileCommandOptions &options,
         ProvedModel::create(library, fs::path(options.config), common.config));
     return proved->compile(what);
   }
-  OpenOptions open;
-  open.config = common.config;
-  MBC_TRY(options.reference.addTo(open));
-  open.threads = common.threads;
+  MBC_ASSIGN(OpenOptions open, options.reference.openOptions(common));
   MBC_ASSIGN(auto checkpoint, Checkpoint::open(library, options.folder, open));
   return checkpoint->proved().compile(what);
 }
@@ -237,11 +234,10 @@ void addCompile(CLI::App &root, CommandList &commands) {
               "Instead of DIR: its config.json alone")
       .option("-o,--output", options->target, "FILE",
               "The program to write, NAME.mbcp", true)
-      .option("--dtype", options->dtype, "DTYPE",
-              "Compute with float32 (default), bfloat16 or float16 weights and "
-              "activations; sums are float32")
+      .computeType(options->dtype, "float32")
       .option("--chunk", options->chunks, "N[,N...]",
-              "Tokens of a call of score and prefill (default: 512)")
+              "Tokens of a call of score and prefill (default: 512); fewer of "
+              "score, where their logits exceed 64 MB")
       .option("--sequences", options->sequences, "N[,N...]",
               "Sequences of a call of decode (default: 1); the state holds the "
               "largest number")
@@ -276,7 +272,6 @@ void addCompile(CLI::App &root, CommandList &commands) {
   command.run = [options, &common = command.common]() -> Expected<Outcome> {
     if (options->firstPhase.empty())
       MBC_TRY(resolveInPlace(options->folder));
-    MBC_TRY(resolveInPlace(options->reference.hfModel));
     return runCompile(*options, common);
   };
 }

@@ -11,9 +11,8 @@ struct GenerateCommandOptions {
   GenerateTexts texts;
 };
 
-Expected<Outcome> runGenerate(GenerateCommandOptions &options,
+Expected<Outcome> runGenerate(const GenerateCommandOptions &options,
                               const CommonOptions &common) {
-  MBC_TRY(resolveInPlace(options.texts.tokenizer));
   MBC_ASSIGN(GenerateOptions what,
              GenerateOptions::parse(options.texts, common));
   MBC_ASSIGN(CompiledModel model,

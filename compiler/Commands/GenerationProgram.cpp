@@ -9,14 +9,10 @@ namespace mbc {
 
 void GenerationProgram::declare(Command &command) {
   command.argument("DIR", folder, "Hugging Face folder, or Megatron checkpoint")
-      .option("--dtype", dtype, "DTYPE",
-              "Compute with float32, bfloat16 or float16 weights and "
-              "activations (default: what config.json says); sums are float32")
+      .computeType(dtype, "what config.json says")
       .option("--chunk", chunk, "N",
               "Tokens that one step computes at most (default: 512)")
-      .flag("--no-cache", noCache,
-            "Compile, whether or not the program is kept from an earlier run, "
-            "and keep none; as MBC_CACHE=off. 'mbc cache --help' says more");
+      .noCache(noCache);
   reference.declare(command,
                     "Take config.json, tokenizer and settings from here, not "
                     "from the checkpoint's record");
@@ -43,12 +39,7 @@ GenerationProgram::open(uint64_t sequences, uint64_t length,
   compile.length = length;
   ModelLibrary library;
   MBC_TRY(common.load(library));
-  OpenOptions open;
-  open.config = common.config;
-  ReferenceOptions found = reference;
-  MBC_TRY(resolveInPlace(found.hfModel));
-  MBC_TRY(found.addTo(open));
-  open.threads = common.threads;
+  MBC_ASSIGN(OpenOptions open, reference.openOptions(common));
   std::string source = folder;
   MBC_TRY(resolveInPlace(source));
   return compileModel(library, source, open, std::move(compile), type,

@@ -13,7 +13,8 @@ namespace mbc {
 namespace {
 
 struct LogitsOptions {
-  std::string folder, tokens, target, dtype, chunk;
+  std::string folder, dtype, chunk;
+  LogitsTexts texts;
   std::vector<std::string> taps;
   ReferenceOptions reference;
   bool draft = false, noCache = false;
@@ -23,17 +24,12 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
                             const CommonOptions &common) {
   MBC_ASSIGN(ProgramCache cache, ProgramCache::fromEnvironment());
   MBC_ASSIGN(std::optional<DType> dtype, parseDType("--dtype", options.dtype));
-  MBC_ASSIGN(Tokens tokens, readTokens(options.tokens));
+  MBC_ASSIGN(Tokens tokens, readTokens(options.texts.tokens));
   uint64_t chunk = defaultChunk;
-  if (!options.chunk.empty()) {
-    MBC_ASSIGN(chunk, parseCount("--chunk", options.chunk, 1, mostRows));
-  }
+  MBC_TRY(parseCount("--chunk", options.chunk, 1, mostRows, chunk));
   ModelLibrary library;
   MBC_TRY(common.load(library));
-  OpenOptions open;
-  open.config = common.config;
-  MBC_TRY(options.reference.addTo(open));
-  open.threads = common.threads;
+  MBC_ASSIGN(OpenOptions open, options.reference.openOptions(common));
   CompileOptions compile;
   // Rounded, so that texts of about one length have one program.
   compile.length = std::bit_ceil<uint64_t>(tokens.length);
@@ -46,7 +42,7 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
                           dtype.value_or(DType::F32),
                           options.noCache ? nullptr : &cache));
   MBC_ASSIGN(Outcome outcome,
-             computeLogits(model, tokens, options.target, common));
+             computeLogits(model, tokens, options.texts.target, common));
   outcome.text += fmt::format(
       "{} in {:.2f} s\n", model.cached ? "program from the cache" : "compiled",
       model.seconds);
@@ -65,18 +61,10 @@ void addLogits(CLI::App &root, CommandList &commands) {
       "[batch, sequence, vocabulary]. The same file for any --threads. The "
       "program is kept for the next run of the same model."));
   auto options = std::make_shared<LogitsOptions>();
-  command
-      .argument("DIR", options->folder,
-                "Hugging Face folder, or Megatron checkpoint")
-      .option("--tokens", options->tokens, "IDS|FILE",
-              "Token ids 1,2,3, or a .npy file of integers [sequence] or "
-              "[batch, sequence]",
-              true)
-      .option("-o,--output", options->target, "FILE", "The .npy file to write",
-              true)
-      .option("--dtype", options->dtype, "DTYPE",
-              "Compute with float32 (default), bfloat16 or float16 weights and "
-              "activations; sums are float32")
+  command.argument("DIR", options->folder,
+                   "Hugging Face folder, or Megatron checkpoint");
+  options->texts.declare(command);
+  command.computeType(options->dtype, "float32")
       .option("--chunk", options->chunk, "N",
               "Tokens that one step computes (default: 512)")
       .list("--tap", options->taps, "NAME",
@@ -89,9 +77,7 @@ void addLogits(CLI::App &root, CommandList &commands) {
             "prediction draft, to NAME.draft.npy beside the logits: row t "
             "follows from tokens up to t + 1 and is about token t + 2; the "
             "last row of a sequence is NaN")
-      .flag("--no-cache", options->noCache,
-            "Compile, whether or not the program is kept from an earlier run, "
-            "and keep none; as MBC_CACHE=off. 'mbc cache --help' says more");
+      .noCache(options->noCache);
   options->reference.declare(command,
                              "Take config.json from here, not from the "
                              "checkpoint's record or its configuration");
@@ -103,7 +89,6 @@ void addLogits(CLI::App &root, CommandList &commands) {
       "out.decoder.npy");
   command.run = [options, &common = command.common]() -> Expected<Outcome> {
     MBC_TRY(resolveInPlace(options->folder));
-    MBC_TRY(resolveInPlace(options->reference.hfModel));
     return runLogits(*options, common);
   };
 }

@@ -21,6 +21,18 @@ void ReferenceOptions::declare(Command &command, const char *hfModelHelp) {
   declareIteration(command, iteration);
 }
 
+Expected<OpenOptions>
+ReferenceOptions::openOptions(const CommonOptions &common) const {
+  OpenOptions open;
+  MBC_TRY(addTo(open));
+  std::string folder = hfModel;
+  MBC_TRY(resolveInPlace(folder));
+  open.hfModel = folder;
+  open.config = common.config;
+  open.threads = common.threads;
+  return open;
+}
+
 Expected<std::optional<uint64_t>> parseIteration(std::string_view text) {
   if (text.empty())
     return std::nullopt;

@@ -16,6 +16,9 @@ struct ReferenceOptions {
   /// What they say, as options of the library (BridgeOptions) or of one
   /// checkpoint (OpenOptions), which has no hub ids.
   template <typename Options> Status addTo(Options &options) const;
+  /// Of one checkpoint, what these and the common options say of it; a hub id
+  /// of --hf-model becomes its folder.
+  Expected<OpenOptions> openOptions(const CommonOptions &common) const;
 };
 
 /// The number of --iteration; none when `text` is empty.

@@ -11,9 +11,8 @@ struct ServeCommandOptions {
   ServeTexts texts;
 };
 
-Expected<Outcome> runServe(ServeCommandOptions &options,
+Expected<Outcome> runServe(const ServeCommandOptions &options,
                            const CommonOptions &common) {
-  MBC_TRY(resolveInPlace(options.texts.tokenizer));
   MBC_ASSIGN(ServeOptions what, ServeOptions::parse(options.texts));
   MBC_ASSIGN(CompiledModel model,
              options.program.open(what.programSequences(),

@@ -30,6 +30,12 @@ static double roundingOf(DType type) {
   }
 }
 
+/// Whether weights are FP8 with scales, whose products are rounded to what is
+/// computed in alone. A Megatron checkpoint of the same has them as bfloat16.
+static bool scalesWeights(const Side &side) {
+  return side.checkpoint().hfFolder() && !side.checkpoint().scaled().empty();
+}
+
 static double coarser(double tolerance, DType type) {
   return std::max(tolerance, roundingOf(type));
 }
@@ -144,6 +150,11 @@ void Comparison::chooseTolerance(const Side &b, const Weights &weights) {
     report.toleranceWhy =
         fmt::format("the weights of one side are rounded to {}",
                     safetensorsName(weights.narrowest()));
+  } else if (scalesWeights(a) != scalesWeights(b) &&
+             options.run.dtype != DType::BF16) {
+    report.tolerance = coarser(roundingOf(options.run.dtype), DType::BF16);
+    report.toleranceWhy =
+        "the weights of one side are FP8, which the other has rounded to BF16";
   } else if (report.samePrograms || options.run.dtype == DType::F32) {
     // One compiler and one type: what is equal in weights and settings is
     // equal in bits.

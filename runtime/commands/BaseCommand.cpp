@@ -24,6 +24,15 @@ Expected<uint64_t> parseCount(std::string_view option, std::string_view text,
   return value;
 }
 
+std::optional<double> parseReal(std::string_view text) {
+  double value = 0;
+  auto [end, code] =
+      std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size())
+    return std::nullopt;
+  return value;
+}
+
 Status resolveInPlace(std::string &folder) {
   if (folder.empty())
     return {};

@@ -130,6 +130,19 @@ private:
 /// A number from `least` on; `option` names it in the error.
 Expected<uint64_t> parseCount(std::string_view option, std::string_view text,
                               uint64_t least, uint64_t most);
+/// The same, into `value`; an empty text, an option that is not given, leaves
+/// it as it is.
+template <typename T>
+Status parseCount(std::string_view option, std::string_view text,
+                  uint64_t least, uint64_t most, T &value) {
+  if (text.empty())
+    return {};
+  MBC_ASSIGN(value, parseCount(option, text, least, most));
+  return {};
+}
+/// A real number, infinite ones and NaN too; none where the text is something
+/// else.
+std::optional<double> parseReal(std::string_view text);
 /// Replaces a hub id by the folder of its snapshot in the local cache; other
 /// texts, paths and the empty one, stay.
 Status resolveInPlace(std::string &folder);

@@ -7,6 +7,21 @@
 
 namespace mbc {
 
+/// The options of every command that computes logits, as they were typed.
+struct LogitsTexts {
+  std::string tokens, target;
+
+  /// --tokens and -o.
+  template <typename Self> void declare(ChainedCommand<Self> &command) {
+    command
+        .option("--tokens", tokens, "IDS|FILE",
+                "Token ids 1,2,3, or a .npy file of integers [sequence] or "
+                "[batch, sequence]",
+                true)
+        .option("-o,--output", target, "FILE", "The .npy file to write", true);
+  }
+};
+
 /// Loads the weights, computes the logits of `tokens` and writes them to
 /// `target` as float32 [batch, length, vocabulary], whole or not at all. What
 /// else the program gives of every token goes beside it, a file for each: with

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -17,25 +16,9 @@ constexpr uint64_t mostSequences = 1024;
 
 static Status parseReal(const char *option, const std::string &text,
                         std::optional<double> &value) {
-  if (text.empty())
-    return {};
-  double number = 0;
-  auto [end, code] =
-      std::from_chars(text.data(), text.data() + text.size(), number);
-  if (code != std::errc() || end != text.data() + text.size())
+  if (!text.empty() && !(value = parseReal(text)))
     return inputError(fmt::format("option '{}' is {}, expected a number",
                                   option, quote(text)));
-  value = number;
-  return {};
-}
-
-template <typename T>
-static Status parseWhole(const char *option, const std::string &text,
-                         uint64_t least, uint64_t most,
-                         std::optional<T> &value) {
-  if (text.empty())
-    return {};
-  MBC_ASSIGN(value, parseCount(option, text, least, most));
   return {};
 }
 
@@ -44,12 +27,12 @@ parseSampling(const GenerateTexts &texts) {
   generate::SamplingSettings result;
   result.sample = texts.sample;
   MBC_TRY(parseReal("--temperature", texts.temperature, result.temperature));
-  MBC_TRY(parseWhole("--top-k", texts.topK, 0, 1u << 30, result.topK));
+  MBC_TRY(parseCount("--top-k", texts.topK, 0, 1u << 30, result.topK));
   MBC_TRY(parseReal("--top-p", texts.topP, result.topP));
   MBC_TRY(parseReal("--min-p", texts.minP, result.minP));
   MBC_TRY(parseReal("--repetition-penalty", texts.repetitionPenalty,
                     result.repetitionPenalty));
-  MBC_TRY(parseWhole("--seed", texts.seed, 0, UINT64_MAX, result.seed));
+  MBC_TRY(parseCount("--seed", texts.seed, 0, UINT64_MAX, result.seed));
   if (result.temperature == 0.0)
     for (auto [option, given] : {std::pair("--sample", texts.sample),
                                  std::pair("--top-k", result.topK.has_value()),
@@ -163,13 +146,13 @@ Expected<GenerateOptions> GenerateOptions::parse(const GenerateTexts &texts,
   result.ignoreEos = texts.ignoreEos;
   result.output = texts.output;
   result.system = texts.system;
-  if (!texts.tokenizer.empty())
-    result.tokenizer = texts.tokenizer;
+  result.tokenizer = texts.tokenizer;
+  MBC_TRY(resolveInPlace(result.tokenizer));
   MBC_ASSIGN(result.variables, parseVariables(texts.variables));
-  MBC_TRY(parseWhole("--max-new-tokens", texts.maxNewTokens, 1, 1u << 30,
+  MBC_TRY(parseCount("--max-new-tokens", texts.maxNewTokens, 1, 1u << 30,
                      result.maxNewTokens));
-  MBC_TRY(parseWhole("--length", texts.length, 2, 1u << 30, result.length));
-  MBC_TRY(parseWhole("--sequences", texts.sequences, 1, mostSequences,
+  MBC_TRY(parseCount("--length", texts.length, 2, 1u << 30, result.length));
+  MBC_TRY(parseCount("--sequences", texts.sequences, 1, mostSequences,
                      result.sequences));
   MBC_ASSIGN(result.sampling, parseSampling(texts));
   for (const std::string &stop : texts.stop)
@@ -179,7 +162,7 @@ Expected<GenerateOptions> GenerateOptions::parse(const GenerateTexts &texts,
   if (common.json)
     result.logprobs = 0;
   std::optional<int32_t> logprobs;
-  MBC_TRY(parseWhole("--logprobs", texts.logprobs, 0, 1000, logprobs));
+  MBC_TRY(parseCount("--logprobs", texts.logprobs, 0, 1000, logprobs));
   result.logprobs = logprobs.value_or(result.logprobs);
   if (!source.empty()) {
     MBC_ASSIGN(result.prompts, readPrompts(texts));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/commands/BaseCommand.h"
+#include "runtime/commands/GenerationModel.h"
 #include "runtime/commands/Prompts.h"
 
 #include <filesystem>
@@ -33,8 +34,8 @@ struct GenerateOptions {
   bool lines = false;
   std::string output; ///< of the lines; empty: stdout
   std::optional<std::string> system;
-  std::optional<std::string> tokenizer; ///< folder
-  Json variables = Json::object();      ///< of the template
+  std::string tokenizer;           ///< folder; empty: beside the checkpoint
+  Json variables = Json::object(); ///< of the template
   std::optional<int64_t> maxNewTokens;
   /// Tokens of a text, prompt included; none: what the program takes.
   std::optional<int64_t> length;
@@ -81,9 +82,7 @@ void GenerateTexts::declare(ChainedCommand<Self> &command) {
       .list("--template-set", variables, "NAME=JSON",
             "With --chat: a variable of the template, such as "
             "enable_thinking=false. May be repeated")
-      .option("--tokenizer", tokenizer, "DIR",
-              "Take the tokenizer, the chat template and "
-              "generation_config.json from this folder")
+      .option("--tokenizer", tokenizer, "DIR", tokenizerHelp)
       .option("--max-new-tokens", maxNewTokens, "N",
               "Tokens to generate at most (default: 256, or what the context "
               "leaves)")

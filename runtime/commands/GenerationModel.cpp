@@ -11,14 +11,13 @@
 namespace mbc {
 
 Expected<std::unique_ptr<GenerationModel>>
-GenerationModel::open(RunnableModel model,
-                      const std::optional<std::string> &tokenizer) {
+GenerationModel::open(RunnableModel model, const std::string &tokenizer) {
   std::unique_ptr<GenerationModel> result(new GenerationModel);
   std::filesystem::path folder =
-      tokenizer ? std::filesystem::path(*tokenizer) : model.sideFiles;
+      tokenizer.empty() ? model.sideFiles : std::filesystem::path(tokenizer);
   MBC_ASSIGN(result->settings, generate::GenerationConfig::read(folder));
   result->tokenizer = ModelText::open(folder);
-  if (tokenizer && !result->tokenizer)
+  if (!tokenizer.empty() && !result->tokenizer)
     return Failure(result->tokenizer.error());
   if (result->tokenizer && result->settings.eosTokens.empty())
     result->settings.eosTokens = (*result->tokenizer)->endTokens();

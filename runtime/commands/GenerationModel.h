@@ -13,14 +13,19 @@
 
 namespace mbc {
 
+/// Of --tokenizer.
+inline constexpr const char *tokenizerHelp =
+    "Take the tokenizer, the chat template and generation_config.json from "
+    "this folder";
+
 /// A model with its tokenizer and its settings, and, once it is loaded, with
 /// its weights in memory and an engine.
 class GenerationModel {
 public:
-  /// Reads what lies beside the weights: in `tokenizer` where it is given, else
-  /// beside the checkpoint. A model without a tokenizer can continue tokens.
+  /// Reads what lies beside the weights, or in the folder `tokenizer` where
+  /// that is not empty. A model without a tokenizer can continue tokens.
   static Expected<std::unique_ptr<GenerationModel>>
-  open(RunnableModel model, const std::optional<std::string> &tokenizer);
+  open(RunnableModel model, const std::string &tokenizer);
 
   /// Loads the weights, with a state of `slots` tokens for all sequences, of
   /// which `sequences` at most are computed at a time.

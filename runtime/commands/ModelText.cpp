@@ -23,15 +23,12 @@ ModelText::open(const std::filesystem::path &folder) {
 
 /// An Input error with the place of the first byte that is no UTF-8.
 static Status checkUtf8(std::string_view text) {
-  for (size_t at = 0; at < text.size();) {
-    unsigned length = utf8Length(text.substr(at));
-    if (length == 0)
-      return inputError(
-          fmt::format("byte {} of the text, 0x{:02x}, is no UTF-8", at,
-                      static_cast<unsigned char>(text[at])));
-    at += length;
-  }
-  return {};
+  size_t valid = utf8Prefix(text);
+  if (valid == text.size())
+    return {};
+  return inputError(fmt::format("byte {} of the text, 0x{:02x}, is no UTF-8",
+                                valid,
+                                static_cast<unsigned char>(text[valid])));
 }
 
 Expected<std::vector<int32_t>> ModelText::encode(std::string_view text) const {

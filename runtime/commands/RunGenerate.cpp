@@ -1,24 +1,21 @@
 //===- RunGenerate.cpp - mbc-run generate ---------------------------------===//
 #include "runtime/commands/GenerateText.h"
-#include "runtime/commands/RunCommandLine.h"
+#include "runtime/commands/ProgramArguments.h"
 
 namespace mbc {
 
 namespace {
 
 struct RunGenerateOptions {
-  std::string program, weights;
+  ProgramArguments program;
   GenerateTexts texts;
 };
 
-Expected<Outcome> runGenerate(RunGenerateOptions &options,
+Expected<Outcome> runGenerate(const RunGenerateOptions &options,
                               const BaseOptions &common) {
-  MBC_TRY(resolveInPlace(options.weights));
-  MBC_TRY(resolveInPlace(options.texts.tokenizer));
   MBC_ASSIGN(GenerateOptions what,
              GenerateOptions::parse(options.texts, common));
-  MBC_ASSIGN(RunnableModel model,
-             openModel(options.program, options.weights, common.threads));
+  MBC_ASSIGN(RunnableModel model, options.program.open(common));
   return generateText(std::move(model), what, common, Json::object());
 }
 
@@ -31,11 +28,7 @@ std::unique_ptr<BaseCommand> makeRunGenerate(CLI::App &root) {
       "checkpoint into a program, and continues prompts: the text that 'mbc "
       "generate' makes. Only the text goes to stdout.");
   auto options = std::make_shared<RunGenerateOptions>();
-  command
-      ->argument("PROGRAM", options->program,
-                 "The file that 'mbc compile' made")
-      .option("--weights", options->weights, "DIR",
-              "Hugging Face folder, or Megatron torch_dist checkpoint", true);
+  options->program.declare(*command);
   options->texts.declare(*command);
   command->examples(
       "  mbc-run generate llama.mbcp --weights DIR --chat --prompt \"What is "

@@ -1,5 +1,5 @@
 //===- RunServe.cpp - mbc-run serve ---------------------------------------===//
-#include "runtime/commands/RunCommandLine.h"
+#include "runtime/commands/ProgramArguments.h"
 #include "runtime/commands/ServeModel.h"
 
 namespace mbc {
@@ -7,20 +7,16 @@ namespace mbc {
 namespace {
 
 struct RunServeOptions {
-  std::string program, weights;
+  ProgramArguments program;
   ServeTexts texts;
 };
 
-Expected<Outcome> runServe(RunServeOptions &options,
+Expected<Outcome> runServe(const RunServeOptions &options,
                            const BaseOptions &common) {
   MBC_ASSIGN(ServeOptions what, ServeOptions::parse(options.texts));
-  std::string name = options.weights;
-  MBC_TRY(resolveInPlace(options.weights));
-  if (what.tokenizer)
-    MBC_TRY(resolveInPlace(*what.tokenizer));
-  MBC_ASSIGN(RunnableModel model,
-             openModel(options.program, options.weights, common.threads));
-  return serveModel(std::move(model), name, what, common, Json::object());
+  MBC_ASSIGN(RunnableModel model, options.program.open(common));
+  return serveModel(std::move(model), options.program.weights, what, common,
+                    Json::object());
 }
 
 } // namespace
@@ -33,11 +29,7 @@ std::unique_ptr<BaseCommand> makeRunServe(CLI::App &root) {
       "/v1/completions, /v1/chat/completions, /v1/models, /health and "
       "/metrics. SIGINT or SIGTERM end it.");
   auto options = std::make_shared<RunServeOptions>();
-  command
-      ->argument("PROGRAM", options->program,
-                 "The file that 'mbc compile' made")
-      .option("--weights", options->weights, "DIR",
-              "Hugging Face folder, or Megatron torch_dist checkpoint", true);
+  options->program.declare(*command);
   options->texts.declare(*command);
   command->examples(
       "  mbc-run serve llama.mbcp --weights Llama-3.2-1B-Instruct\n"

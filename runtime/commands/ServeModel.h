@@ -19,9 +19,9 @@ struct ServeTexts {
 
 struct ServeOptions {
   serve::HttpOptions http;
-  std::string name;                     ///< empty: the folder's
-  std::string apiKey;                   ///< empty: none
-  std::optional<std::string> tokenizer; ///< folder
+  std::string name;      ///< empty: the folder's
+  std::string apiKey;    ///< empty: none
+  std::string tokenizer; ///< folder; empty: beside the checkpoint
   /// Computed at a time; none: `defaultServedSequences`, or what the program
   /// does.
   std::optional<int64_t> sequences;
@@ -63,7 +63,8 @@ void ServeTexts::declare(ChainedCommand<Self> &command) {
               "$MBC_API_KEY, which other users of the machine do not see; "
               "none)")
       .option("--sequences", sequences, "N",
-              "Texts that are computed at a time (default: 8)")
+              "Texts that are computed at a time (default: 8, or as many as "
+              "the program does)")
       .option("--queue", queue, "N",
               "Texts that may wait for these; a request beyond is answered "
               "with status 429 (default: 32)")
@@ -79,9 +80,7 @@ void ServeTexts::declare(ChainedCommand<Self> &command) {
       .option("--cors", origin, "ORIGIN",
               "Let pages of this origin call the server, such as "
               "https://example.org, or '*' (default: none may)")
-      .option("--tokenizer", tokenizer, "DIR",
-              "Take the tokenizer, the chat template and "
-              "generation_config.json from this folder");
+      .option("--tokenizer", tokenizer, "DIR", tokenizerHelp);
 }
 
 } // namespace mbc

@@ -21,21 +21,15 @@ static Status checkLine(const char *what, const std::string &text) {
 
 Expected<ServeOptions> ServeOptions::parse(const ServeTexts &texts) {
   ServeOptions result;
-  auto count = [](const char *option, const std::string &text, uint64_t least,
-                  uint64_t most, auto &value) -> Status {
-    if (text.empty())
-      return {};
-    MBC_ASSIGN(value, parseCount(option, text, least, most));
-    return {};
-  };
   if (!texts.host.empty())
     result.http.host = texts.host;
-  MBC_TRY(count("--port", texts.port, 0, 65535, result.http.port));
-  MBC_TRY(count("--sequences", texts.sequences, 1, 1024, result.sequences));
-  MBC_TRY(count("--queue", texts.queue, 0, 100'000, result.queue));
-  MBC_TRY(count("--length", texts.length, 2, 1 << 30, result.length));
+  MBC_TRY(parseCount("--port", texts.port, 0, 65535, result.http.port));
+  MBC_TRY(
+      parseCount("--sequences", texts.sequences, 1, 1024, result.sequences));
+  MBC_TRY(parseCount("--queue", texts.queue, 0, 100'000, result.queue));
+  MBC_TRY(parseCount("--length", texts.length, 2, 1 << 30, result.length));
   uint64_t seconds = 60;
-  MBC_TRY(count("--timeout", texts.timeout, 1, 86'400, seconds));
+  MBC_TRY(parseCount("--timeout", texts.timeout, 1, 86'400, seconds));
   result.http.idle = std::chrono::seconds(seconds);
   if (!texts.maxBody.empty()) {
     auto bytes = parseByteSize(texts.maxBody);
@@ -53,8 +47,8 @@ Expected<ServeOptions> ServeOptions::parse(const ServeTexts &texts) {
       key && result.apiKey.empty())
     result.apiKey = key;
   MBC_TRY(checkLine("the API key", result.apiKey));
-  if (!texts.tokenizer.empty())
-    result.tokenizer = texts.tokenizer;
+  result.tokenizer = texts.tokenizer;
+  MBC_TRY(resolveInPlace(result.tokenizer));
   return result;
 }
 

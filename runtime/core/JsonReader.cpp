@@ -215,22 +215,7 @@ Status JsonReader::scanEscape() {
       return failAt(at, "invalid JSON: half of a surrogate pair in a string");
     code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
   }
-  auto put = [&](unsigned byte) { scratch += static_cast<char>(byte); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0 | code >> 6);
-    put(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    put(0xE0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  } else {
-    put(0xF0 | code >> 18);
-    put(0x80 | (code >> 12 & 0x3F));
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  }
+  appendUtf8(scratch, code);
   return {};
 }
 

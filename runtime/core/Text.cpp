@@ -27,6 +27,59 @@ unsigned utf8Length(std::string_view text) {
   return length;
 }
 
+size_t utf8Prefix(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    uint64_t word;
+    if (text.size() - at >= sizeof word) {
+      std::memcpy(&word, text.data() + at, sizeof word);
+      if (!(word & 0x8080808080808080u)) {
+        at += sizeof word;
+        continue;
+      }
+    }
+    unsigned length = utf8Length(text.substr(at, 4));
+    if (!length)
+      return at;
+    at += length;
+  }
+  return at;
+}
+
+Character firstCharacter(std::string_view text) {
+  auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  auto rest = [&](size_t i) { return char32_t(byte(i) & 0x3F); };
+  uint8_t lead = byte(0);
+  if (lead < 0x80)
+    return {lead, 1};
+  if (lead < 0xE0)
+    return {char32_t(lead & 0x1F) << 6 | rest(1), 2};
+  if (lead < 0xF0)
+    return {char32_t(lead & 0x0F) << 12 | rest(1) << 6 | rest(2), 3};
+  return {char32_t(lead & 7) << 18 | rest(1) << 12 | rest(2) << 6 | rest(3), 4};
+}
+
+void appendUtf8(std::string &out, char32_t code) {
+  auto put = [&](char32_t byte) { out += static_cast<char>(byte); };
+  auto putRest = [&](unsigned shift) { put(0x80 | (code >> shift & 0x3F)); };
+  if (code < 0x80) {
+    put(code);
+    return;
+  }
+  if (code < 0x800) {
+    put(0xC0 | code >> 6);
+  } else {
+    if (code < 0x10000) {
+      put(0xE0 | code >> 12);
+    } else {
+      put(0xF0 | code >> 18);
+      putRest(12);
+    }
+    putRest(6);
+  }
+  putRest(0);
+}
+
 std::string quote(std::string_view name) {
   constexpr size_t limit = 200;
   std::string out = "'";

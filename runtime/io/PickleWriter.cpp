@@ -1,6 +1,8 @@
 //===- PickleWriter.cpp - Writes pickles of protocol 2 --------------------===//
 #include "runtime/io/PickleWriter.h"
 
+#include "runtime/core/Text.h"
+
 #include <bit>
 
 using namespace mbc;
@@ -57,14 +59,8 @@ void PickleWriter::bytes(std::string_view value) {
   global("_codecs", "encode");
   // Latin-1 maps the bytes to the code points 0 to 255; here they are UTF-8.
   std::string text;
-  for (unsigned char c : value) {
-    if (c >= 0x80) {
-      text.push_back(char(0xc0 | c >> 6));
-      text.push_back(char(0x80 | (c & 0x3f)));
-    } else {
-      text.push_back(char(c));
-    }
-  }
+  for (unsigned char c : value)
+    appendUtf8(text, c);
   string(text);
   string("latin1");
   tuple(2);

@@ -1,8 +1,6 @@
 //===- Unicode.cpp --------------------------------------------------------===//
 #include "runtime/text/Unicode.h"
 
-#include "runtime/core/Text.h"
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -12,26 +10,6 @@
 namespace mbc::text {
 
 static constexpr std::string_view replacement = "\xEF\xBF\xBD";
-
-/// Bytes of well-formed UTF-8 at the start.
-static size_t wellFormedPrefix(std::string_view text) {
-  size_t at = 0;
-  while (at < text.size()) {
-    uint64_t word;
-    if (text.size() - at >= sizeof word) {
-      std::memcpy(&word, text.data() + at, sizeof word);
-      if (!(word & 0x8080808080808080u)) {
-        at += sizeof word;
-        continue;
-      }
-    }
-    unsigned length = utf8Length(text.substr(at, 4));
-    if (!length)
-      return at;
-    at += length;
-  }
-  return at;
-}
 
 /// How many bytes at the start of `text`, which is no character, are the start
 /// of one (at least 1); `open` where a character could still come of them.
@@ -68,7 +46,7 @@ static size_t brokenLength(std::string_view text, bool &open) {
 
 size_t appendReplaced(std::string &out, std::string_view bytes, bool more) {
   while (true) {
-    size_t good = wellFormedPrefix(bytes);
+    size_t good = utf8Prefix(bytes);
     out += bytes.substr(0, good);
     bytes.remove_prefix(good);
     if (bytes.empty())
@@ -83,24 +61,11 @@ size_t appendReplaced(std::string &out, std::string_view bytes, bool more) {
 }
 
 std::string_view replaceMalformed(std::string_view text, std::string &storage) {
-  if (wellFormedPrefix(text) == text.size())
+  if (utf8Prefix(text) == text.size())
     return text;
   storage.clear();
   appendReplaced(storage, text, /*more=*/false);
   return storage;
-}
-
-Character firstCharacter(std::string_view text) {
-  auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  auto rest = [&](size_t i) { return char32_t(byte(i) & 0x3F); };
-  uint8_t lead = byte(0);
-  if (lead < 0x80)
-    return {lead, 1};
-  if (lead < 0xE0)
-    return {char32_t(lead & 0x1F) << 6 | rest(1), 2};
-  if (lead < 0xF0)
-    return {char32_t(lead & 0x0F) << 12 | rest(1) << 6 | rest(2), 3};
-  return {char32_t(lead & 7) << 18 | rest(1) << 12 | rest(2) << 6 | rest(3), 4};
 }
 
 Character lastCharacter(std::string_view text) {
@@ -108,14 +73,6 @@ Character lastCharacter(std::string_view text) {
   while (at > 0 && (static_cast<uint8_t>(text[at]) & 0xC0) == 0x80)
     --at;
   return firstCharacter(text.substr(at));
-}
-
-void appendUtf8(std::string &out, char32_t code) {
-  utf8proc_uint8_t bytes[4];
-  auto length =
-      utf8proc_encode_char(static_cast<utf8proc_int32_t>(code), bytes);
-  out.append(reinterpret_cast<const char *>(bytes),
-             static_cast<size_t>(length));
 }
 
 static utf8proc_category_t category(char32_t code) {

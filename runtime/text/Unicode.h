@@ -1,6 +1,8 @@
 //===- Unicode.h - UTF-8 and properties of characters -----------*- C++ -*-===//
 #pragma once
 
+#include "runtime/core/Text.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -17,14 +19,8 @@ std::string_view replaceMalformed(std::string_view text, std::string &storage);
 /// bytes at the end that were left.
 size_t appendReplaced(std::string &out, std::string_view bytes, bool more);
 
-/// The character at the start of well-formed text, and how many bytes it has.
-struct Character {
-  char32_t code;
-  unsigned length;
-};
-Character firstCharacter(std::string_view text);
+/// The character at the end of well-formed text, which is not empty.
 Character lastCharacter(std::string_view text);
-void appendUtf8(std::string &out, char32_t code);
 
 /// White_Space of Unicode.
 bool isWhiteSpace(char32_t code);

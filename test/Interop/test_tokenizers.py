@@ -43,14 +43,14 @@ class Tiktoken:
     def __init__(self, encoding):
         self.encoding = encoding
         self.special = [*sorted(encoding.special_tokens_set)]
+        self.special_ids = {encoding.encode_single_token(token) for token in self.special}
         self.size = encoding.n_vocab
 
     def encode(self, values, special):
         return [self.encoding.encode(value, allowed_special="all") for value in values]
 
     def decode(self, ids, skip):
-        special = {self.encoding.encode_single_token(token) for token in self.special}
-        return self.encoding.decode([id for id in ids if not (skip and id in special)], errors="replace")
+        return self.encoding.decode([id for id in ids if not (skip and id in self.special_ids)], errors="replace")
 
 
 @pytest.fixture(scope="session", params=["smollm2", "llama3", "qwen", "moonlight", "deepseek2", "deepseek3", "odd", "sentencepiece"])

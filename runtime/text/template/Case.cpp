@@ -49,14 +49,14 @@ void appendUpper(std::string &out, uint32_t code) {
   if (const Special *special = findSpecial(code))
     out += special->upper;
   else
-    append(out, utf8proc_toupper(utf8proc_int32_t(code)));
+    appendUtf8(out, utf8proc_toupper(utf8proc_int32_t(code)));
 }
 
 void appendTitle(std::string &out, uint32_t code) {
   if (const Special *special = findSpecial(code))
     out += special->title;
   else
-    append(out, utf8proc_totitle(utf8proc_int32_t(code)));
+    appendUtf8(out, utf8proc_totitle(utf8proc_int32_t(code)));
 }
 
 constexpr uint32_t capitalSigma = 0x3a3, dottedI = 0x130;
@@ -77,11 +77,11 @@ bool endsWord(std::string_view text, size_t offset) {
 void appendLower(std::string &out, std::string_view text, size_t offset) {
   uint32_t code = decode(text.substr(offset));
   if (code == capitalSigma)
-    append(out, endsWord(text, offset) ? 0x3c2 : 0x3c3);
+    appendUtf8(out, endsWord(text, offset) ? 0x3c2 : 0x3c3);
   else if (code == dottedI)
     out += "i\u0307";
   else
-    append(out, utf8proc_tolower(utf8proc_int32_t(code)));
+    appendUtf8(out, utf8proc_tolower(utf8proc_int32_t(code)));
 }
 
 /// `change(out, code, offset)` for each character.
@@ -137,7 +137,7 @@ std::string swappedCase(std::string_view text) {
     else if (isLower(code))
       appendUpper(out, code);
     else
-      append(out, code);
+      appendUtf8(out, code);
   });
 }
 

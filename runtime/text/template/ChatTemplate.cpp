@@ -21,14 +21,11 @@ static std::string located(const std::string &name, jinja::Place place,
 }
 
 static Status checkUtf8(std::string_view source, const std::string &name) {
-  for (size_t offset = 0; offset < source.size();) {
-    unsigned length = utf8Length(source.substr(offset));
-    if (!length)
-      return inputError(fmt::format("{}: the template is not UTF-8 at byte {}",
-                                    name, offset));
-    offset += length;
-  }
-  return {};
+  size_t valid = utf8Prefix(source);
+  if (valid == source.size())
+    return {};
+  return inputError(
+      fmt::format("{}: the template is not UTF-8 at byte {}", name, valid));
 }
 
 Expected<ChatTemplate> ChatTemplate::parse(std::string source,

@@ -195,7 +195,7 @@ private:
       std::string made;
       if (value.isInteger() && value.asInt() >= 0 && value.asInt() < 0x110000 &&
           (value.asInt() < 0xd800 || value.asInt() > 0xdfff))
-        append(made, value.asInt());
+        appendUtf8(made, value.asInt());
       else if (codePoints(requireText(value, "'%c' of a format")) == 1)
         made = value.text();
       else

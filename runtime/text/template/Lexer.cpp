@@ -400,7 +400,7 @@ private:
       for (int n = 1;
            n != 3 && i < text.size() && text[i] >= '0' && text[i] <= '7'; ++n)
         code = code * 8 + (text[i++] - '0');
-      append(out, code);
+      appendUtf8(out, code);
       return i;
     }
     unsigned digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
@@ -422,7 +422,7 @@ private:
     }
     if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
       fail(offset, fmt::format("U+{:04X} in a string is no character", code));
-    append(out, code);
+    appendUtf8(out, code);
     return i;
   }
 

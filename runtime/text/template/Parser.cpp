@@ -439,22 +439,25 @@ private:
     return value;
   }
 
-  ExprPtr parseOr() {
-    ExprPtr left = parseAnd();
-    while (now().isName("or")) {
+  /// What parses one side of an operator: the operators that bind tighter.
+  using ParseSide = ExprPtr (Parser::*)();
+
+  /// SIDE, or SIDE word SIDE ...
+  ExprPtr parseJoined(std::string_view word, Expr::Type type, ParseSide side) {
+    ExprPtr left = (this->*side)();
+    while (now().isName(word)) {
       Place place = take().place;
-      left = makeExpr(Expr::Type::Or, place, std::move(left), parseAnd());
+      left = makeExpr(type, place, std::move(left), (this->*side)());
     }
     return left;
   }
 
+  ExprPtr parseOr() {
+    return parseJoined("or", Expr::Type::Or, &Parser::parseAnd);
+  }
+
   ExprPtr parseAnd() {
-    ExprPtr left = parseNot();
-    while (now().isName("and")) {
-      Place place = take().place;
-      left = makeExpr(Expr::Type::And, place, std::move(left), parseNot());
-    }
-    return left;
+    return parseJoined("and", Expr::Type::And, &Parser::parseNot);
   }
 
   ExprPtr parseNot() {
@@ -493,23 +496,20 @@ private:
     }
   }
 
-  ExprPtr makeBinary(ExprPtr left, ExprPtr (Parser::*parseRight)()) {
-    const Token &op = take();
-    std::string name = op.text;
-    Place place = op.place;
-    ExprPtr right = (this->*parseRight)();
-    ExprPtr expr =
-        makeExpr(Expr::Type::Binary, place, std::move(left), std::move(right));
-    expr->name = std::move(name);
-    return expr;
-  }
-
-  ExprPtr parseSum() {
-    ExprPtr left = parseConcat();
-    while (now().isOperator("+") || now().isOperator("-"))
-      left = makeBinary(std::move(left), &Parser::parseConcat);
+  /// SIDE, or SIDE op SIDE ..., from the left also where op is a power.
+  ExprPtr parseBinary(Names operators, ParseSide side) {
+    ExprPtr left = (this->*side)();
+    while (now().type == Type::Operator &&
+           std::ranges::find(operators, now().text) != operators.end()) {
+      const Token &op = take();
+      left = makeExpr(Expr::Type::Binary, op.place, std::move(left),
+                      (this->*side)());
+      left->name = op.text;
+    }
     return left;
   }
+
+  ExprPtr parseSum() { return parseBinary({"+", "-"}, &Parser::parseConcat); }
 
   ExprPtr parseConcat() {
     ExprPtr first = parseProduct();
@@ -522,19 +522,10 @@ private:
   }
 
   ExprPtr parseProduct() {
-    ExprPtr left = parsePower();
-    while (now().isOperator("*") || now().isOperator("/") ||
-           now().isOperator("//") || now().isOperator("%"))
-      left = makeBinary(std::move(left), &Parser::parsePower);
-    return left;
+    return parseBinary({"*", "/", "//", "%"}, &Parser::parsePower);
   }
 
-  ExprPtr parsePower() {
-    ExprPtr left = parseUnary();
-    while (now().isOperator("**"))
-      left = makeBinary(std::move(left), &Parser::parseUnary);
-    return left;
-  }
+  ExprPtr parsePower() { return parseBinary({"**"}, &Parser::parseUnary); }
 
   ExprPtr parseUnary() { return parseSigned(true); }
 
@@ -609,33 +600,36 @@ private:
     return expr;
   }
 
+  /// Items with commas between them, and maybe behind the last one, up to and
+  /// with the operator `end`.
+  template <typename Parse>
+  void parseItems(std::string_view end, Parse parseOne) {
+    for (bool first = true; !now().isOperator(end); first = false) {
+      if (!first) {
+        expectOperator(",");
+        if (now().isOperator(end))
+          break;
+      }
+      parseOne();
+    }
+    take();
+  }
+
   ExprPtr parseList() {
     Nested nested(*this);
     ExprPtr list = makeExpr(Expr::Type::List, take().place);
-    while (!now().isOperator("]")) {
-      if (!list->items.empty())
-        expectOperator(",");
-      if (now().isOperator("]"))
-        break;
-      add(*list, parseExpression());
-    }
-    take();
+    parseItems("]", [&] { add(*list, parseExpression()); });
     return list;
   }
 
   ExprPtr parseDict() {
     Nested nested(*this);
     ExprPtr dict = makeExpr(Expr::Type::Dict, take().place);
-    while (!now().isOperator("}")) {
-      if (!dict->items.empty())
-        expectOperator(",");
-      if (now().isOperator("}"))
-        break;
+    parseItems("}", [&] {
       add(*dict, parseExpression());
       expectOperator(":");
       add(*dict, parseExpression());
-    }
-    take();
+    });
     return dict;
   }
 
@@ -740,14 +734,7 @@ private:
         fail(place, "the arguments are in a wrong order; expected values, "
                     "then NAME=VALUE, then *LIST, then **DICT");
     };
-    bool first = true;
-    while (!now().isOperator(")")) {
-      if (!first) {
-        expectOperator(",");
-        if (now().isOperator(")"))
-          break;
-      }
-      first = false;
+    parseItems(")", [&] {
       if (skipOperator("*")) {
         ensure(!expr.spread && !expr.spreadKeywords);
         expr.spread = parseExpression();
@@ -763,8 +750,7 @@ private:
         ensure(!expr.spread && !expr.spreadKeywords && expr.keywords.empty());
         add(expr, parseExpression());
       }
-    }
-    expectOperator(")");
+    });
   }
 
   void parseKeyword(Expr &expr) {

@@ -1,43 +1,9 @@
 #include "runtime/text/template/Unicode.h"
 
-#include "runtime/core/Text.h"
-
 #include <algorithm>
 #include <utf8proc.h>
 
 namespace mbc::text::jinja {
-
-uint32_t decode(std::string_view text) {
-  auto byte = [&](size_t i) { return uint32_t(uint8_t(text[i])); };
-  uint32_t first = byte(0);
-  if (first < 0x80)
-    return first;
-  if (first < 0xe0)
-    return (first & 0x1f) << 6 | (byte(1) & 0x3f);
-  if (first < 0xf0)
-    return (first & 0x0f) << 12 | (byte(1) & 0x3f) << 6 | (byte(2) & 0x3f);
-  return (first & 0x07) << 18 | (byte(1) & 0x3f) << 12 | (byte(2) & 0x3f) << 6 |
-         (byte(3) & 0x3f);
-}
-
-void append(std::string &out, uint32_t code) {
-  if (code < 0x80) {
-    out += char(code);
-    return;
-  }
-  if (code < 0x800) {
-    out += char(0xc0 | code >> 6);
-  } else {
-    if (code < 0x10000) {
-      out += char(0xe0 | code >> 12);
-    } else {
-      out += char(0xf0 | code >> 18);
-      out += char(0x80 | (code >> 12 & 0x3f));
-    }
-    out += char(0x80 | (code >> 6 & 0x3f));
-  }
-  out += char(0x80 | (code & 0x3f));
-}
 
 static bool continues(char byte) { return (byte & 0xc0) == 0x80; }
 

@@ -5,6 +5,8 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 
+#include "runtime/core/Text.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -14,8 +16,9 @@
 namespace mbc::text::jinja {
 
 /// The first code point of `text`, which is not empty.
-uint32_t decode(std::string_view text);
-void append(std::string &out, uint32_t code);
+inline uint32_t decode(std::string_view text) {
+  return firstCharacter(text).code;
+}
 size_t codePoints(std::string_view text);
 /// The offset of code point `index`, at most the size.
 size_t offsetOf(std::string_view text, size_t index);

@@ -49,3 +49,18 @@ TEST(Text, Utf8) {
                           "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80"})
     EXPECT_EQ(utf8Length(bad), 0u) << bad;
 }
+
+TEST(Text, Utf8ThereAndBack) {
+  for (char32_t code : {U'\0', U'a', U'\x7f', U'\x80', U'\x7ff', U'\x800',
+                        U'\uffff', U'\U00010000', U'\U0010ffff'}) {
+    std::string text;
+    appendUtf8(text, code);
+    EXPECT_EQ(utf8Length(text), text.size()) << unsigned(code);
+    Character found = firstCharacter(text + "b");
+    EXPECT_EQ(found.code, code);
+    EXPECT_EQ(found.length, text.size()) << unsigned(code);
+  }
+  EXPECT_EQ(utf8Prefix("twelve bytes\xc3\xa9"), 14u);
+  EXPECT_EQ(utf8Prefix("twelve bytes\xc3"), 12u);
+  EXPECT_EQ(utf8Prefix("\xff"), 0u);
+}
