@@ -13,7 +13,7 @@ packages=(
   cmake ninja-build ccache pkg-config git
   # libraries
   libboost1.81-dev libcli11-dev libdeflate-dev libexpected-dev libfmt-dev libflatbuffers-dev flatbuffers-compiler
-  libpcre2-dev libutf8proc-dev libxxhash-dev libyaml-cpp-dev libzstd-dev zlib1g-dev libclang-rt-22-dev
+  libjpeg62-turbo-dev libpcre2-dev libpng-dev libutf8proc-dev libxxhash-dev libyaml-cpp-dev libzstd-dev zlib1g-dev libclang-rt-22-dev
   # tests and measurements
   g++ libgmock-dev libgtest-dev python3-venv time
 )

@@ -6,6 +6,7 @@
 #include "compiler/Frontend/Import.h"
 #include "compiler/Phases.h"
 #include "compiler/Target/ProgramTarget.h"
+#include "compiler/Transforms/WMapScales.h"
 
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/StringExtras.h"
@@ -23,7 +24,8 @@ constexpr uint64_t scoredBytes = 64u << 20;
 
 /// The functions that are asked for, as nn-instantiate takes them.
 static std::vector<std::string> entriesOf(const CompileOptions &options,
-                                          uint64_t vocab) {
+                                          uint64_t vocab,
+                                          const program::VisionT *vision) {
   std::vector<std::string> entries;
   for (uint64_t rows : options.chunks) {
     if (rows * vocab * sizeof(float) > scoredBytes)
@@ -34,16 +36,40 @@ static std::vector<std::string> entriesOf(const CompileOptions &options,
     if (!llvm::is_contained(entries, entry))
       entries.push_back(entry);
   }
+  if (vision)
+    for (uint64_t patches : options.patches) {
+      uint64_t square = uint64_t(vision->fold) * vision->fold;
+      entries.push_back(fmt::format("see[{0}]={0}+seen",
+                                    (patches + square - 1) / square * square));
+    }
   if (options.sequences.empty())
     return entries;
-  uint64_t most = *llvm::max_element(options.sequences);
+  // A chunk that holds no more tokens than are asked for gives all logits.
+  auto add = [&](const char *kind, uint64_t rows, uint64_t outputs,
+                 const std::string &suffix) {
+    std::string some = outputs < rows ? fmt::format(":{}", outputs) : "";
+    std::string entry =
+        fmt::format("{0}[{1}]={1}{2}{3}", kind, rows, some, suffix);
+    if (!llvm::is_contained(entries, entry))
+      entries.push_back(entry);
+  };
+  // Of each sequence the next token and what was drafted after it.
+  uint64_t most = *llvm::max_element(options.sequences),
+           tokens = 1 + options.drafts;
   for (uint64_t rows : options.chunks)
-    // A chunk that holds no more tokens than sequences gives all logits.
-    entries.push_back(most < rows
-                          ? fmt::format("prefill[{0}]={0}:{1}", rows, most)
-                          : fmt::format("prefill[{0}]={0}", rows));
-  for (uint64_t rows : options.sequences)
-    entries.push_back(fmt::format("decode[{0}]={0}", rows));
+    add("prefill", rows, most * tokens, options.drafts ? "+hidden" : "");
+  // What is continued has seen its pictures.
+  std::string decoded = vision ? "+text" : "";
+  if (options.drafts)
+    decoded += "+hidden";
+  for (uint64_t sequences : options.sequences)
+    add("decode", sequences * tokens, sequences * tokens, decoded);
+  if (options.drafts == 0)
+    return entries;
+  for (uint64_t rows : options.chunks)
+    add("draft", rows, most, "@hidden");
+  for (uint64_t sequences : options.sequences)
+    add("draft", sequences * tokens, most, "@hidden");
   return entries;
 }
 
@@ -51,8 +77,9 @@ PhaseOptions phaseOptionsOf(const CompileOptions &options,
                             DictionaryAttr values) {
   PhaseOptions what;
   auto vocab = values ? values.getAs<IntegerAttr>("vocab") : IntegerAttr();
+  auto vision = values ? exec::visionOf(values) : nullptr;
   for (const std::string &entry :
-       entriesOf(options, vocab ? vocab.getInt() : 1))
+       entriesOf(options, vocab ? vocab.getInt() : 1, vision.get()))
     what.entries.entries.push_back(entry);
   what.selection.dtype = options.dtype == DType::BF16  ? "bf16"
                          : options.dtype == DType::F16 ? "f16"
@@ -105,6 +132,16 @@ static Json usedFields(nn::ModelOp model, const Json &config) {
   return result;
 }
 
+/// The plan of a folder in which all is FP8 that may be. What a folder holds as
+/// wider floats is read as it is.
+static void expectScaled(plan::PlanT &plan, const wmap::Scales &scales) {
+  for (const auto &copy : plan.copies)
+    if (!copy->hf_scale.empty() && copy->hf_shape.size() >= 2) {
+      copy->hf_dtype = plan::DType::F8E4M3;
+      copy->hf_block.assign(scales.blocks.begin(), scales.blocks.end());
+    }
+}
+
 Expected<program::ProgramT>
 ProvedModel::compile(const CompileOptions &options) {
   auto seen = [&](ModuleOp at, size_t number, std::string_view phase,
@@ -114,6 +151,24 @@ ProvedModel::compile(const CompileOptions &options) {
   };
   OwningOpRef<ModuleOp> copy = cast<ModuleOp>((*module)->clone());
   PhaseOptions what = phaseOptionsOf(options, model().getValuesAttr());
+  std::string why;
+  auto scales = wmap::Scales::of(model(), mapping(), why);
+  if (!scales)
+    return inputError(fmt::format("{}: {}", config.string(), why));
+  MBC_ASSIGN(ImpliedTensors implied, impliedTensors(model(), mapping()));
+  if (options.scaledWeights) {
+    if (!scales->stored())
+      return inputError(fmt::format(
+          "{}: says of no weights that they are FP8 with block scales "
+          "(quantization_config), which '--weight-dtype float8_e4m3fn' keeps "
+          "as they are; leave it out",
+          config.string()));
+    for (const ImpliedFamily &family : implied.families)
+      if (std::string path = wmap::EntryOp(family.entry).getPath().str();
+          family.scaleShape && !llvm::is_contained(what.selection.scaled, path))
+        what.selection.scaled.push_back(path);
+    llvm::append_range(what.selection.block, scales->blocks);
+  }
   bool on = true;
   for (auto [number, phase] : llvm::enumerate(phases())) {
     if (phase.build) {
@@ -154,9 +209,10 @@ ProvedModel::compile(const CompileOptions &options) {
     MBC_ASSIGN(plan::PlanT source, plan(nullptr, placement));
     if (!result.sources.empty() && source.indexed_layers)
       break;
+    if (scales->stored())
+      expectScaled(source, *scales);
     result.sources.push_back(std::make_unique<plan::PlanT>(std::move(source)));
   }
-  MBC_ASSIGN(ImpliedTensors implied, impliedTensors(model(), mapping()));
   for (const ImpliedFamily &family : implied.families)
     // A copy of a tied parameter: its original is the one that is read.
     if (wmap::EntryOp(family.entry).getTie())
@@ -175,6 +231,11 @@ ProvedModel::graph(const CompileOptions &options) {
   MBC_TRY(captured(
       [&] { return runPhase(*findPhase("instantiate"), what, *copy); }));
   return copy;
+}
+
+bool ProvedModel::hasDraft() {
+  auto function = model().lookupSymbol<nn::FuncOp>("forward");
+  return function && nn::hasDraft(function);
 }
 
 } // namespace mbc

@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 namespace mbc {
 
 /// What transformers loads a checkpoint as: config.json's `dtype`, which was
-/// `torch_dtype`, also of a text part, or that of the first weight.
+/// `torch_dtype`, also of a text part, or that of the first weight. FP8 stands
+/// for the bfloat16 that Megatron holds it in.
 static DType ownType(const Json &config, const TensorSet &weights) {
   const Json *text = config.find("text_config");
   for (const Json *part : {&config, text})
@@ -28,6 +29,8 @@ static DType ownType(const Json &config, const TensorSet &weights) {
     if (info.dtype == DType::F32 || info.dtype == DType::F16 ||
         info.dtype == DType::BF16)
       return info.dtype;
+    else if (info.dtype == DType::F8E4M3)
+      return DType::BF16;
   return DType::BF16;
 }
 
@@ -81,7 +84,7 @@ Expected<RunnableModel> Compilation::compileNew() {
   MBC_ASSIGN(std::shared_ptr<Checkpoint> checkpoint,
              Checkpoint::open(library, folder, open));
   const TensorSet *megatron = checkpoint->megatronTensors();
-  const TensorSet &weights = megatron ? *megatron : checkpoint->values();
+  const TensorSet &weights = megatron ? *megatron : checkpoint->tensors();
   Json config;
   if (const Json *rebuilt = checkpoint->rebuiltConfig()) {
     config = *rebuilt;

@@ -104,14 +104,16 @@ std::optional<DigestText> programKey(const ModelLibrary &library,
   material.add(open.vocabulary.value_or(0));
 
   material.add(static_cast<uint64_t>(compile.dtype));
+  material.add(compile.scaledWeights);
   for (const std::vector<uint64_t> *sizes :
-       {&compile.chunks, &compile.sequences}) {
+       {&compile.chunks, &compile.sequences, &compile.patches}) {
     material.add(sizes->size());
     for (uint64_t size : *sizes)
       material.add(size);
   }
   material.add(compile.length);
   material.add(compile.draft);
+  material.add(compile.drafts);
   for (const std::vector<std::string> *texts :
        {&compile.targets, &compile.taps}) {
     material.add(texts->size());

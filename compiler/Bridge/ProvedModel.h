@@ -40,12 +40,19 @@ struct PlacementOptions {
 struct CompileOptions {
   /// Of weights and activations: F32, BF16 or F16.
   DType dtype = DType::F32;
+  /// Weights that are stored as FP8 with block scales, and that products alone
+  /// use, are kept so, and multiplied with their scales inside of the products.
+  bool scaledWeights = false;
   /// Tokens that functions take at most in a call: each size has one that gives
   /// logits of every token, and one of some.
   std::vector<uint64_t> chunks;
   /// Numbers of sequences that functions continue by a token each; empty:
   /// logits of given tokens are all that is asked for.
   std::vector<uint64_t> sequences;
+  /// Patches of pictures that functions take at most in a call, rounded up to
+  /// whole tokens; for a model that does not see, none. Empty: features of
+  /// pictures come from elsewhere.
+  std::vector<uint64_t> patches;
   /// Tokens that a sequence may have; 0: as many as the model was made for.
   uint64_t length = 0;
   /// Where there is one: called with the module as text after each phase, from
@@ -57,6 +64,9 @@ struct CompileOptions {
   std::vector<std::string> taps;
   /// `score` gives the model's draft of the token after the next too.
   bool draft = false;
+  /// Tokens of a sequence that are drafted ahead and tried at once; the program
+  /// then has functions that draft. 0: none.
+  uint64_t drafts = 0;
   /// Processors to bring native code for, of `codeTargets`.
   std::vector<std::string> targets;
 };
@@ -112,6 +122,9 @@ public:
   /// the names of `CompileOptions::taps`. Lives no longer than this.
   Expected<mlir::OwningOpRef<mlir::ModuleOp>>
   graph(const CompileOptions &options);
+
+  /// Whether it has layers for multi-token prediction: `CompileOptions::draft`.
+  bool hasDraft();
 
 private:
   ProvedModel();

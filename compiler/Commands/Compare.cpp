@@ -26,6 +26,7 @@ constexpr const char *usualPrompt =
 
 struct CompareArguments {
   std::string a, b, tokens, referenceStates, dtype, tolerance, top, html;
+  bool noWeights = false;
   /// A list, so that an empty text differs from none.
   std::vector<std::string> prompts;
   ReferenceOptions reference;
@@ -151,6 +152,7 @@ Expected<compare::Report> runBoth(const CompareArguments &options,
   comparison.run.dtype = dtype.value_or(DType::F32);
   comparison.run.threads = common.threads;
   comparison.run.progress = common.progress();
+  comparison.weights = !options.noWeights;
   if (!options.tolerance.empty()) {
     MBC_ASSIGN(comparison.tolerance, parseTolerance(options.tolerance));
   }
@@ -249,10 +251,11 @@ void addCompare(CLI::App &root, CommandList &commands) {
       "otherwise it is 0 where both sides store the same types: equal weights "
       "and settings then give equal bits. Where one side's weights are rounded "
       "it is 0.031 for bfloat16 (8 units in the last place) and 0.0078 for "
-      "float16 (16); 0.00003 beside another program in float32. Rows of "
-      "experts are in an order of their own and not seen: the sum of them is "
-      "named, with the expert whose weights differ. Only what reaches the "
-      "logits is seen: 'mbc verify' compares every bit."));
+      "float16 (16); 0.00003 beside another program in float32. Layers for "
+      "multi-token prediction are compared where both sides have them. Where "
+      "both compute the same, the weights are compared too: of those that the "
+      "tokens do not show (experts that none chose, rows of other tokens) some "
+      "may differ, which is exit status 1 unless --tolerance asks for it."));
   auto options = std::make_shared<CompareArguments>();
   command
       .argument("A", options->a, "Hugging Face folder or Megatron checkpoint")
@@ -271,6 +274,8 @@ void addCompare(CLI::App &root, CommandList &commands) {
       .computeType(options->dtype, "float32")
       .option("--tolerance", options->tolerance, "X",
               "Largest relative error that is no difference")
+      .flag("--no-weights", options->noWeights,
+            "Do not compare the weights where both compute the same")
       .option(
           "--top-k", options->top, "N",
           "Likeliest tokens of each position that are compared (default: 5)")

@@ -5,6 +5,7 @@
 #include "compiler/Commands/ReferenceOptions.h"
 #include "compiler/Phases.h"
 #include "runtime/commands/CostReport.h"
+#include "runtime/commands/DraftOptions.h"
 #include "runtime/core/File.h"
 #include "runtime/core/Text.h"
 #include "runtime/program/NativeImage.h"
@@ -21,10 +22,12 @@ namespace mbc {
 namespace {
 
 struct CompileCommandOptions {
-  std::string folder, config, target, dtype, chunks, sequences, length;
+  std::string folder, config, target, dtype, weightType, chunks, sequences,
+      patches, length;
   std::string firstPhase, lastPhase, dumpFolder;
   ReferenceOptions reference;
   std::vector<std::string> taps;
+  DraftTexts drafts;
   bool report = false, overwrite = false;
 };
 
@@ -49,6 +52,7 @@ Expected<CompileOptions> parseOptions(const CompileCommandOptions &options) {
   CompileOptions result;
   MBC_ASSIGN(std::optional<DType> dtype, parseDType("--dtype", options.dtype));
   result.dtype = dtype.value_or(DType::F32);
+  MBC_ASSIGN(result.scaledWeights, parseWeightType(options.weightType));
   result.chunks = {defaultChunk};
   if (!options.chunks.empty()) {
     MBC_ASSIGN(result.chunks, parseCounts("--chunk", options.chunks));
@@ -57,10 +61,19 @@ Expected<CompileOptions> parseOptions(const CompileCommandOptions &options) {
   if (!options.sequences.empty()) {
     MBC_ASSIGN(result.sequences, parseCounts("--sequences", options.sequences));
   }
+  result.patches = {defaultPatches};
+  if (!options.patches.empty()) {
+    MBC_ASSIGN(result.patches, parseCounts("--patches", options.patches));
+  }
   if (!options.length.empty()) {
     MBC_ASSIGN(result.length,
                parseCount("--length", options.length, 1, 1 << 30));
   }
+  MBC_ASSIGN(result.drafts, options.drafts.parse());
+  if (uint64_t chunk = std::ranges::max(result.chunks); chunk <= result.drafts)
+    return inputError(fmt::format(
+        "option '--chunk' is {}, expected at least {}: a token and its drafts",
+        chunk, 1 + result.drafts));
   result.taps = options.taps;
   result.targets.assign(codeTargets.begin(), codeTargets.end());
   return result;
@@ -118,6 +131,7 @@ Status checkDecided(const CompileCommandOptions &options) {
     return {};
   const Phase *first = findPhase(options.firstPhase);
   const std::string tap = options.taps.empty() ? "" : options.taps.front();
+  const std::string mtp = options.drafts.mtp ? "--mtp" : "";
   struct {
     const char *name;
     const std::string &value;
@@ -125,8 +139,11 @@ Status checkDecided(const CompileCommandOptions &options) {
   } decided[] = {{"--config", options.config, "elaborate"},
                  {"--chunk", options.chunks, "instantiate"},
                  {"--sequences", options.sequences, "instantiate"},
+                 {"--patches", options.patches, "instantiate"},
                  {"--tap", tap, "instantiate"},
+                 {"--mtp", mtp, "instantiate"},
                  {"--dtype", options.dtype, "select"},
+                 {"--weight-dtype", options.weightType, "parse"},
                  {"--length", options.length, "parse"}};
   for (const auto &option : decided)
     if (!option.value.empty() && first >= findPhase(option.phase))
@@ -188,6 +205,9 @@ Expected<Outcome> runCompile(const CompileCommandOptions &options,
         {{"phase", options.lastPhase}, {"target", options.target}});
     return outcome;
   }
+  if (!options.patches.empty() && !compiled.vision)
+    return inputError(
+        fmt::format("option '--patches': {} sees no pictures", compiled.model));
   std::vector<uint8_t> bytes = serializeProgram(compiled);
   // What is written can be read.
   MBC_ASSIGN(auto program, parseProgram(bytes, options.target));
@@ -223,7 +243,9 @@ void addCompile(CLI::App &root, CommandList &commands) {
       "Writes a program of functions with static sizes that share weights and "
       "state: score[N] gives logits of each of N tokens, prefill[N] of the "
       "last token of each sequence, decode[N] continues N sequences by a "
-      "token. Weights are not in it. --report says what it costs, counted from "
+      "token; with --mtp, decode[N] tries N tokens of sequences, and draft[N] "
+      "guesses the next; see[P] makes features of pictures of P patches. "
+      "Weights are not in it. --report says what it costs, counted from "
       "its commands, before anything runs."));
   auto options = std::make_shared<CompileCommandOptions>();
   command
@@ -234,16 +256,22 @@ void addCompile(CLI::App &root, CommandList &commands) {
               "Instead of DIR: its config.json alone")
       .option("-o,--output", options->target, "FILE",
               "The program to write, NAME.mbcp", true)
-      .computeType(options->dtype, "float32")
+      .computeType(options->dtype, "float32");
+  declareWeightType(command, options->weightType);
+  command
       .option("--chunk", options->chunks, "N[,N...]",
               "Tokens of a call of score and prefill (default: 512); fewer of "
               "score, where their logits exceed 64 MB")
       .option("--sequences", options->sequences, "N[,N...]",
               "Sequences of a call of decode (default: 1); the state holds the "
               "largest number")
+      .option("--patches", options->patches, "N[,N...]",
+              "Of a model that sees: patches of pictures of a call of see "
+              "(default: 16384); a picture has no more")
       .option("--length", options->length, "N",
               "Tokens that a sequence may have (default: what the model was "
               "made for)");
+  options->drafts.declare(command);
   options->reference.declare(command,
                              "Take config.json from here, not from the "
                              "checkpoint's record or its configuration");

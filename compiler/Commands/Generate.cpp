@@ -1,5 +1,6 @@
 //===- Generate.cpp - mbc generate ----------------------------------------===//
 #include "compiler/Commands/GenerationProgram.h"
+#include "compiler/Commands/ProgramOptions.h"
 #include "runtime/commands/GenerateText.h"
 
 namespace mbc {
@@ -16,8 +17,15 @@ Expected<Outcome> runGenerate(const GenerateCommandOptions &options,
   MBC_ASSIGN(GenerateOptions what,
              GenerateOptions::parse(options.texts, common));
   MBC_ASSIGN(CompiledModel model,
-             options.program.open(what.programSequences(),
-                                  what.length.value_or(0), common));
+             options.program.open(
+                 what.programSequences(), what.length.value_or(0), what.drafts,
+                 [&](const std::filesystem::path &sideFiles) {
+                   return what.preparePictures(what.tokenizer.empty()
+                                                   ? sideFiles.string()
+                                                   : what.tokenizer,
+                                               defaultPatches, common.threads);
+                 },
+                 common));
   Json details = Json::object(
       {{"compile_seconds", model.seconds}, {"cached", model.cached}});
   return generateText(std::move(model), what, common, std::move(details));
@@ -43,6 +51,8 @@ void addGenerate(CLI::App &root, CommandList &commands) {
       "  mbc generate DIR --prompt \"Once upon a time\" --temperature 0.8 "
       "--top-p 0.95 --seed 7\n"
       "  mbc generate DIR --prompts-file in.jsonl -o out.jsonl --sequences 16\n"
+      "  mbc generate Qwen2.5-VL-3B-Instruct --chat --image a.png --prompt "
+      "\"What is this?\"\n"
       "  mbc generate DIR --tokens 1,2,3 --max-new-tokens 20 --json");
   command.run = [options, &common = command.common] {
     return runGenerate(*options, common);

@@ -5,23 +5,32 @@
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ReferenceOptions.h"
 
+#include <filesystem>
+#include <functional>
 #include <string>
 
 namespace mbc {
 
 /// The options of commands that make a checkpoint ready to generate.
 struct GenerationProgram {
-  std::string folder, dtype, chunk;
+  std::string folder, dtype, weightType, chunk;
   ReferenceOptions reference;
   bool noCache = false;
 
-  /// DIR, --dtype, --chunk, --no-cache and --hf-model; before the command's own
-  /// ones.
+  /// DIR, --dtype, --weight-dtype, --chunk, --no-cache and --hf-model; before
+  /// the command's own ones.
   void declare(Command &command);
 
+  /// How many patches of a picture a program is to see, 0 for none; asked with
+  /// the folder of the checkpoint's side files.
+  using CountPatches =
+      std::function<Expected<uint64_t>(const std::filesystem::path &)>;
+
   /// The checkpoint with a program that computes `sequences` at a time, of
-  /// `length` tokens each; 0: as many as the model takes.
+  /// `length` tokens each (0: as many as the model takes), and guesses `drafts`
+  /// tokens of each ahead.
   Expected<CompiledModel> open(uint64_t sequences, uint64_t length,
+                               uint64_t drafts, const CountPatches &patches,
                                const CommonOptions &common) const;
 };
 

@@ -13,9 +13,10 @@ namespace mbc {
 namespace {
 
 struct LogitsOptions {
-  std::string folder, dtype, chunk;
+  std::string folder, dtype, weightType, chunk;
   LogitsTexts texts;
   std::vector<std::string> taps;
+  PictureOptions pictures;
   ReferenceOptions reference;
   bool draft = false, noCache = false;
 };
@@ -25,24 +26,28 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
   MBC_ASSIGN(ProgramCache cache, ProgramCache::fromEnvironment());
   MBC_ASSIGN(std::optional<DType> dtype, parseDType("--dtype", options.dtype));
   MBC_ASSIGN(Tokens tokens, readTokens(options.texts.tokens));
+  MBC_ASSIGN(Pixels pixels, readPixels(options.pictures));
   uint64_t chunk = defaultChunk;
   MBC_TRY(parseCount("--chunk", options.chunk, 1, mostRows, chunk));
   ModelLibrary library;
   MBC_TRY(common.load(library));
   MBC_ASSIGN(OpenOptions open, options.reference.openOptions(common));
   CompileOptions compile;
+  MBC_ASSIGN(compile.scaledWeights, parseWeightType(options.weightType));
   // Rounded, so that texts of about one length have one program.
   compile.length = std::bit_ceil<uint64_t>(tokens.length);
   compile.chunks = {
       std::min(chunk, std::bit_ceil<uint64_t>(tokens.ids.size()))};
+  if (!pixels.grids.empty())
+    compile.patches = {std::bit_ceil<uint64_t>(pixels.patches())};
   compile.taps = options.taps;
   compile.draft = options.draft;
   MBC_ASSIGN(CompiledModel model,
              compileModel(library, options.folder, open, compile,
                           dtype.value_or(DType::F32),
                           options.noCache ? nullptr : &cache));
-  MBC_ASSIGN(Outcome outcome,
-             computeLogits(model, tokens, options.texts.target, common));
+  MBC_ASSIGN(Outcome outcome, computeLogits(model, tokens, pixels,
+                                            options.texts.target, common));
   outcome.text += fmt::format(
       "{} in {:.2f} s\n", model.cached ? "program from the cache" : "compiled",
       model.seconds);
@@ -64,20 +69,24 @@ void addLogits(CLI::App &root, CommandList &commands) {
   command.argument("DIR", options->folder,
                    "Hugging Face folder, or Megatron checkpoint");
   options->texts.declare(command);
-  command.computeType(options->dtype, "float32")
+  command.computeType(options->dtype, "float32");
+  declareWeightType(command, options->weightType);
+  command
       .option("--chunk", options->chunk, "N",
               "Tokens that one step computes (default: 512)")
       .list("--tap", options->taps, "NAME",
             "Write a value of every token too: 'decoder' is what each layer of "
             "that stack leaves, 'decoder.attn' the result of a block, "
             "'decoder.attn.linear' of an operation, to NAME.npy beside the "
-            "logits: [batch, sequence, layers, ...]. May be repeated")
+            "logits: [batch, sequence, layers, ...], of experts [batch, "
+            "sequence, layers, topk, ...]. May be repeated")
       .flag("--mtp", options->draft,
             "Write too what the model's extra layers for multi-token "
             "prediction draft, to NAME.draft.npy beside the logits: row t "
             "follows from tokens up to t + 1 and is about token t + 2; the "
             "last row of a sequence is NaN")
       .noCache(options->noCache);
+  options->pictures.declare(command);
   options->reference.declare(command,
                              "Take config.json from here, not from the "
                              "checkpoint's record or its configuration");

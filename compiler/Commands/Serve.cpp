@@ -1,5 +1,6 @@
 //===- Serve.cpp - mbc serve ----------------------------------------------===//
 #include "compiler/Commands/GenerationProgram.h"
+#include "compiler/Commands/ProgramOptions.h"
 #include "runtime/commands/ServeModel.h"
 
 namespace mbc {
@@ -15,8 +16,9 @@ Expected<Outcome> runServe(const ServeCommandOptions &options,
                            const CommonOptions &common) {
   MBC_ASSIGN(ServeOptions what, ServeOptions::parse(options.texts));
   MBC_ASSIGN(CompiledModel model,
-             options.program.open(what.programSequences(),
-                                  what.length.value_or(0), common));
+             options.program.open(
+                 what.programSequences(), what.length.value_or(0), what.drafts,
+                 [](const auto &) { return defaultPatches; }, common));
   Json details = Json::object(
       {{"compile_seconds", model.seconds}, {"cached", model.cached}});
   return serveModel(std::move(model), options.program.folder, what, common,

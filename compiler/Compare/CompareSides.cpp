@@ -35,6 +35,8 @@ static double roundingOf(DType type) {
 static bool scalesWeights(const Side &side) {
   return side.checkpoint().hfFolder() && !side.checkpoint().scaled().empty();
 }
+/// Parameters and tensors that a report has room for.
+constexpr size_t mostFindings = 12;
 
 static double coarser(double tolerance, DType type) {
   return std::max(tolerance, roundingOf(type));
@@ -128,6 +130,12 @@ private:
   /// Makes culprits of the guilty operations.
   void blame(const Values &left, const Values &right);
   static std::vector<Operation> outerOperations(const Graph &graph);
+  /// Makes culprits of what reads weights that differ unseen.
+  Status findHidden(const Side &b, const Weights &weights);
+  /// What A does with a parameter: its operation, or what stands for it where
+  /// the programs read it in none.
+  static Operation readerOf(const Graph &graph, const std::string &path,
+                            const std::string &stack, int64_t layer);
   Status explain(Culprit &culprit, const OperationComparison &comparison,
                  const Side *b, const Weights *weights);
 
@@ -194,6 +202,16 @@ std::vector<Operation> Comparison::outerOperations(const Graph &graph) {
   return operations;
 }
 
+/// The experts that the result has numbers of; null where it has not, or the
+/// sides chose others.
+static const Array *sameExperts(const Result &result, const Values &left,
+                                const Values &right) {
+  auto l = left.find(result.chosenBy), r = right.find(result.chosenBy);
+  return l != left.end() && r != right.end() && l->second.data == r->second.data
+             ? &l->second
+             : nullptr;
+}
+
 void Comparison::blame(const Values &left, const Values &right) {
   const Step &step = report.steps[report.first];
   for (size_t i = 0; i < report.operations.size(); ++i) {
@@ -216,7 +234,8 @@ void Comparison::blame(const Values &left, const Values &right) {
       auto l = left.find(result.tap), r = right.find(result.tap);
       if (l != left.end() && r != right.end())
         culprit.where =
-            placesOf(result, l->second, r->second, 0, 0, report.tolerance);
+            placesOf(result, l->second, r->second, 0, 0, report.tolerance,
+                     sameExperts(result, left, right));
     }
     // What is not seen before it is looked at with it.
     blamed.push_back(one);
@@ -257,6 +276,8 @@ Status Comparison::explain(Culprit &culprit,
     return {};
   }
   std::vector<std::string> causes;
+  if (culprit.state == OperationState::Agrees)
+    causes.push_back("its results are equal");
   if (!culprit.settings.empty())
     causes.push_back(fmt::format("its settings differ ({})",
                                  fmt::join(culprit.settings, "; ")));
@@ -265,6 +286,9 @@ Status Comparison::explain(Culprit &culprit,
   if (causes.empty() && !b)
     causes.push_back("the reference computes it otherwise, from other weights "
                      "or with other settings");
+  else if (causes.empty() && culprit.kind == "route" && report.tolerance > 0)
+    causes.push_back("its scores agree within the tolerance, and choose other "
+                     "experts where two are that near");
   else if (causes.empty() && paths.empty())
     causes.push_back("its settings are equal, and it reads no weights: the "
                      "programs compute it otherwise");
@@ -313,6 +337,15 @@ Expected<Report> Comparison::ofCheckpoints(Side &b,
                                            std::span<const int32_t> tokens) {
   report.b = b.report();
   report.tokens.assign(tokens.begin(), tokens.end());
+  if (a.hasDraft() && b.hasDraft()) {
+    MBC_TRY(a.addDraft());
+    MBC_TRY(b.addDraft());
+  } else if (a.hasDraft() || b.hasDraft()) {
+    report.notes.push_back(
+        fmt::format("{} alone has layers for multi-token prediction, which are "
+                    "left out",
+                    a.hasDraft() ? "A" : "B"));
+  }
   MBC_TRY(checkComparable(a, b));
   MBC_TRY(checkTokens(a, tokens));
   MBC_ASSIGN(std::unique_ptr<Weights> weights,
@@ -323,11 +356,9 @@ Expected<Report> Comparison::ofCheckpoints(Side &b,
   report.configDifferences = configDifferences(a, b);
   chooseTolerance(b, *weights);
   compareOuter(a.graph(), left, right);
-  if (report.same()) {
-    // What a tolerance hides of errors in weights.
-    if (report.tolerance > 0) {
-      MBC_ASSIGN(report.weightFindings, weights->all(12));
-    }
+  if (report.runsAgree()) {
+    if (options.weights)
+      MBC_TRY(findHidden(b, *weights));
     return std::move(report);
   }
 
@@ -337,8 +368,56 @@ Expected<Report> Comparison::ofCheckpoints(Side &b,
                  }));
   for (size_t i = 0; i < report.culprits.size(); ++i)
     MBC_TRY(explain(report.culprits[i], blamed[i], &b, weights.get()));
-  MBC_ASSIGN(report.weightFindings, weights->all(12));
+  MBC_ASSIGN(WholeModels whole, weights->all(mostFindings));
+  report.weightFindings = std::move(whole.findings);
   return std::move(report);
+}
+
+Operation Comparison::readerOf(const Graph &graph, const std::string &path,
+                               const std::string &stack, int64_t layer) {
+  const Stage *stage = graph.findStack(stack);
+  const LayerKind *kind = stage ? stage->kindOf(layer) : nullptr;
+  for (const Operation &operation :
+       kind ? kind->operations : outerOperations(graph))
+    if (std::ranges::count(operation.weights, path) > 0)
+      return operation;
+  Operation none;
+  none.name = path;
+  none.kind = "a parameter that these programs do not read";
+  none.weights = {path};
+  return none;
+}
+
+Status Comparison::findHidden(const Side &b, const Weights &weights) {
+  MBC_ASSIGN(WholeModels whole, weights.all(mostFindings));
+  // Other values are expected where --tolerance asks for some, and rounding
+  // that is not to the nearest leaves most tensors apart.
+  bool expected = options.tolerance.value_or(0) > 0 ||
+                  (weights.types() == StoredTypes::Rounded &&
+                   2 * whole.differing > whole.tensors);
+  report.hidden = !expected && !whole.parameters.empty();
+  if (report.hidden || report.tolerance > 0)
+    report.weightFindings = std::move(whole.findings);
+  if (!report.hidden)
+    return {};
+  for (const auto &[path, layer] : whole.parameters) {
+    if (report.culprits.size() == mostFindings)
+      break;
+    Culprit culprit;
+    culprit.layer = layer;
+    if (layer >= 0)
+      culprit.stack = path.substr(0, path.find('.'));
+    OperationComparison reader;
+    reader.operation = readerOf(a.graph(), path, culprit.stack, layer);
+    reader.operation.weights = {path};
+    culprit.operation = reader.operation.name;
+    culprit.kind = reader.operation.kind;
+    culprit.place = reader.operation.place;
+    culprit.state = OperationState::Agrees;
+    MBC_TRY(explain(culprit, reader, &b, &weights));
+    report.culprits.push_back(std::move(culprit));
+  }
+  return {};
 }
 
 Expected<Report> Comparison::ofReference(const ReferenceStates &states,
@@ -368,7 +447,7 @@ Expected<Report> Comparison::ofReference(const ReferenceStates &states,
   MBC_ASSIGN(Values left,
              a.run(report.tokens, a.graph().outerTaps(), std::nullopt));
   compareOuter(a.graph(), left, right);
-  if (report.same())
+  if (report.runsAgree())
     return std::move(report);
   MBC_TRY(locate(report.tokens, a.graph(), std::move(left), std::move(right),
                  [&](const LayerKind &, const Step &step) {

@@ -10,6 +10,9 @@ struct ComparisonOptions {
   RunOptions run;
   /// None: by what the sides are, see `toleranceOf`.
   std::optional<double> tolerance;
+  /// Where both compute the same, whether all weights are compared: those that
+  /// the tokens do not show may differ.
+  bool weights = true;
   /// Tokens of a position's distribution that are compared.
   int64_t top = 5;
 };

@@ -47,14 +47,28 @@ compare::Axis axisOf(nn::AxisAttr axis) {
   return result;
 }
 
-compare::Result resultOf(Value value, std::string tap, std::string part) {
-  compare::Result result{std::move(tap), std::move(part), {}};
-  result.seen = nn::canBeSeen(cast<nn::TensorType>(value.getType()));
-  // Tokens come first.
-  for (nn::AxisAttr axis :
-       cast<nn::TensorType>(value.getType()).getOut().drop_front())
-    result.axes.push_back(axisOf(axis));
-  return result;
+bool isOfExperts(nn::TensorType type) {
+  return !type.getOut().empty() && type.getOut().front().getName() == "routed";
+}
+
+/// The route's numbers of the experts that the value's rows are of, or that it
+/// has numbers for beside the tokens; null: of none.
+Value expertsOf(Value value) {
+  while (mlir::Operation *maker = value.getDefiningOp()) {
+    if (auto route = dyn_cast<nn::RouteOp>(maker))
+      return route.getResult(1);
+    if (auto dispatch = dyn_cast<nn::DispatchOp>(maker))
+      return dispatch.getIdx();
+    // What is made of rows of experts, row by row, has such rows.
+    auto from = llvm::find_if(maker->getOperands(), [](Value operand) {
+      return isOfExperts(cast<nn::TensorType>(operand.getType()));
+    });
+    if (!isOfExperts(cast<nn::TensorType>(value.getType())) ||
+        from == maker->operand_end())
+      return {};
+    value = *from;
+  }
+  return {};
 }
 
 /// Reads the operations of one body.
@@ -79,6 +93,8 @@ public:
   }
 
 private:
+  compare::Result resultOf(Value value, std::string tap,
+                           std::string part) const;
   std::string nameOf(Value value) const {
     auto found = names.find(value);
     return found == names.end() ? std::string() : found->second.front();
@@ -107,6 +123,30 @@ std::string Body::inputName(Value value) const {
   return "a value without a name";
 }
 
+compare::Result Body::resultOf(Value value, std::string tap,
+                               std::string part) const {
+  auto type = cast<nn::TensorType>(value.getType());
+  compare::Result result;
+  result.tap = std::move(tap);
+  result.part = std::move(part);
+  result.seen = nn::canBeSeen(type);
+  result.integer = type.getElem() == "i32";
+  if (Value ids = expertsOf(value)) {
+    auto axes = [](Value of) {
+      return cast<nn::TensorType>(of.getType()).getOut();
+    };
+    result.chosenBy = nameOf(ids);
+    auto route = ids.getDefiningOp<nn::RouteOp>();
+    result.experts = *axes(route.getLogits())[1].getStaticSize();
+    if (isOfExperts(type))
+      result.axes.push_back(axisOf(axes(ids)[1]));
+  }
+  // Rows come first.
+  for (nn::AxisAttr axis : type.getOut().drop_front())
+    result.axes.push_back(axisOf(axis));
+  return result;
+}
+
 nn::SplitOp Body::splitOf(Value value) const {
   for (mlir::Operation *user : value.getUsers())
     if (auto split = dyn_cast<nn::SplitOp>(user))
@@ -131,6 +171,11 @@ Operation Body::read(mlir::Operation &op) {
       result.weights.push_back(weight.getWeight().str());
     else
       result.inputs.push_back(inputName(operand));
+  // Whose rows they are decides what is made of them.
+  for (Value operand : op.getOperands())
+    if (Value ids = expertsOf(operand);
+        ids && !llvm::is_contained(result.inputs, inputName(ids)))
+      result.inputs.push_back(inputName(ids));
   for (NamedAttribute attr : op.getAttrs())
     if (attr.getName() != "kind" && !isa<nn::AxisAttr>(attr.getValue()))
       addSetting(attr.getName().str(), attr.getValue(), result);
@@ -142,9 +187,6 @@ Operation Body::read(mlir::Operation &op) {
       if (op.getNumResults() > 1 && name.size() > 2)
         result.name.resize(name.rfind('.'));
     }
-    // Indices are no values that could be near each other.
-    if (cast<nn::TensorType>(value.getType()).getElem() == "i32")
-      continue;
     result.results.push_back(resultOf(value, name, ""));
     if (nn::SplitOp split = splitOf(value)) {
       auto axes = cast<nn::TensorType>(value.getType()).getOut();
@@ -175,6 +217,18 @@ std::map<std::string, std::string> Body::aliases() const {
   return result;
 }
 
+/// The operations from which the body's results come.
+static llvm::SmallPtrSet<mlir::Operation *, 32>
+resultsNeed(mlir::Block &block) {
+  llvm::SmallPtrSet<mlir::Operation *, 32> needed{block.getTerminator()};
+  for (mlir::Operation &op : llvm::reverse(block))
+    if (needed.contains(&op))
+      for (Value operand : op.getOperands())
+        if (mlir::Operation *maker = operand.getDefiningOp())
+          needed.insert(maker);
+  return needed;
+}
+
 static Stage stageOf(nn::RepeatOp repeat) {
   Stage stage;
   stage.stack = repeat.getStack().str();
@@ -201,7 +255,11 @@ Expected<Graph> modelGraph(ProvedModel &model, const CompileOptions &options) {
        llvm::zip(block.getTerminator()->getOperands(), entry.getResultNames()))
     body.rename(value, cast<StringAttr>(name).getValue().str());
   Graph result;
+  llvm::SmallPtrSet<mlir::Operation *, 32> needed = resultsNeed(block);
   for (mlir::Operation &op : block) {
+    // A draft that nobody asked for.
+    if (!needed.contains(&op))
+      continue;
     Stage stage;
     if (auto repeat = dyn_cast<nn::RepeatOp>(op))
       stage = stageOf(repeat);

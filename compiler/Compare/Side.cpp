@@ -2,6 +2,7 @@
 #include "compiler/Compare/Side.h"
 
 #include "compiler/Compare/ModelGraph.h"
+#include "runtime/compare/Experts.h"
 #include "runtime/core/Parallel.h"
 #include "runtime/host/NativeCode.h"
 #include "runtime/host/Score.h"
@@ -46,6 +47,7 @@ static CompileOptions compileOptions(const RunOptions &run, uint64_t tokens) {
   // Both sides in the same chunks: their bits are the same in any case.
   options.chunks = {std::bit_ceil(tokens)};
   options.length = std::bit_ceil(tokens);
+  options.draft = run.draft;
   if (std::string_view target = host::codeTarget(); !target.empty())
     options.targets.emplace_back(target);
   return options;
@@ -69,6 +71,13 @@ Expected<std::unique_ptr<Side>> Side::open(const ModelLibrary &library,
   return side;
 }
 
+Status Side::addDraft() {
+  options.draft = true;
+  MBC_ASSIGN(operations,
+             modelGraph(source->proved(), compileOptions(options, 1)));
+  return {};
+}
+
 std::optional<int64_t> Side::value(const char *name) const {
   auto values = source->proved().model().getValuesAttr();
   auto number =
@@ -90,12 +99,17 @@ static std::vector<uint8_t> commandsOf(const program::ProgramT &program) {
   return serializeProgram(bare);
 }
 
+/// What a program gives without a tap.
+static bool isOutput(const std::string &name) {
+  return name == "logits" || name == host::draftOutput;
+}
+
 Expected<compare::Values> Side::run(std::span<const int32_t> tokens,
                                     const std::vector<std::string> &taps,
                                     std::optional<int64_t> layer) {
   CompileOptions compile = compileOptions(options, tokens.size());
   for (const std::string &tap : taps)
-    if (tap != "logits") // which every program gives
+    if (!isOutput(tap))
       compile.taps.push_back(tap);
   MBC_ASSIGN(program::ProgramT made, source->proved().compile(compile));
   configText = made.config;
@@ -108,7 +122,7 @@ Expected<compare::Values> Side::run(std::span<const int32_t> tokens,
       std::unique_ptr<WeightSource> weights,
       WeightSource::create(
           *program, megatron ? PlanSide::Megatron : PlanSide::HuggingFace,
-          megatron ? *megatron : source->values(), source->folder().string()));
+          megatron ? *megatron : source->tensors(), source->folder().string()));
   unsigned threads = options.threads ? options.threads : defaultThreads();
   int64_t length = static_cast<int64_t>(tokens.size());
   MBC_ASSIGN(std::unique_ptr<host::Session> session,
@@ -118,7 +132,7 @@ Expected<compare::Values> Side::run(std::span<const int32_t> tokens,
   MBC_TRY(session->load(*weights, loading));
   loading.finish();
 
-  decltype(host::Call::oneLayer) oneLayer;
+  decltype(Call::oneLayer) oneLayer;
   if (layer)
     for (const std::string &tap : compile.taps)
       oneLayer[tap] = static_cast<uint32_t>(*layer);
@@ -132,7 +146,7 @@ Expected<compare::Values> Side::run(std::span<const int32_t> tokens,
     for (size_t i = 1; i < port->dims.size(); ++i)
       array.width *= port->dims[i];
     // Slots of layers come second, but in the results themselves.
-    if (port->name != "logits" && port->dims.size() > 1) {
+    if (!isOutput(port->name) && port->dims.size() > 1) {
       array.width /= port->dims[1];
       array.layers = oneLayer.count(port->name) ? 1 : port->dims[1];
     }
@@ -154,6 +168,7 @@ Expected<compare::Values> Side::run(std::span<const int32_t> tokens,
       },
       oneLayer));
   computing.finish();
+  compare::sortByExpert(operations, values);
   return values;
 }
 

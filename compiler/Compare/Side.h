@@ -18,6 +18,8 @@ struct RunOptions {
   DType dtype = DType::F32; ///< to compute in
   unsigned threads = 0;
   Progress::Mode progress = Progress::Mode::Quiet;
+  /// With the layers for multi-token prediction, and what they draft.
+  bool draft = false;
 };
 
 /// An open checkpoint and what its program computes.
@@ -31,10 +33,14 @@ public:
   const compare::SideReport &report() const { return about; }
   const compare::Graph &graph() const { return operations; }
   Checkpoint &checkpoint() const { return *source; }
+  bool hasDraft() const { return source->proved().hasDraft(); }
+  /// From here on runs with `RunOptions::draft`, and has it in the graph.
+  Status addDraft();
   /// An integer of the model's configuration, by its declared name ("hidden").
   std::optional<int64_t> value(const char *name) const;
 
-  /// The values of these taps, and "logits", for one sequence. With `layer` the
+  /// The values of these taps, "logits" and "draft" for one sequence; numbers
+  /// of experts ascend (`sortByExpert`). With `layer` the
   /// taps are of a stack, and that layer is computed of them alone.
   Expected<compare::Values> run(std::span<const int32_t> tokens,
                                 const std::vector<std::string> &taps,

@@ -177,7 +177,7 @@ Weights::parameter(const std::string &path, int64_t layer, bool compare) const {
   return report;
 }
 
-Expected<std::vector<std::string>> Weights::all(size_t most) const {
+Expected<WholeModels> Weights::all(size_t most) const {
   std::vector<std::string> names;
   for (const Side *side : {&a, &b}) {
     PlanPlaces places(side->checkpoint().plan());
@@ -187,16 +187,35 @@ Expected<std::vector<std::string>> Weights::all(size_t most) const {
         names.push_back(info.name);
   }
   MBC_ASSIGN(CompareReport report, compareNames(names, "comparing weights"));
-  if (report.same())
-    return std::vector<std::string>{fmt::format(
+  WholeModels result;
+  result.tensors = report.tensors;
+  result.differing = report.differences.size();
+  if (report.same()) {
+    result.findings.push_back(fmt::format(
         "all {} tensors are equal{}", groupedNumber(report.tensors),
         kind == StoredTypes::Rounded ? " once rounded to the narrower type"
-                                     : " in every value")};
-  std::vector<std::string> findings{fmt::format(
-      "{} of {} tensors differ", groupedNumber(report.differences.size()),
-      groupedNumber(report.tensors))};
-  std::ranges::move(findingsOf(report, most), std::back_inserter(findings));
-  return findings;
+                                     : " in every value"));
+    return result;
+  }
+  result.findings.push_back(fmt::format("{} of {} tensors differ",
+                                        groupedNumber(result.differing),
+                                        groupedNumber(report.tensors)));
+  std::ranges::move(findingsOf(report, most),
+                    std::back_inserter(result.findings));
+  PlanPlaces places(a.checkpoint().plan());
+  for (const TensorComparison &difference : report.differences) {
+    const PlanPlaces::Place *place = places.find(difference.name);
+    if (difference.verdict != Verdict::Differs || !place)
+      continue;
+    const plan::CopyT &copy = *place->copy;
+    bool ofLayer =
+        !copy.loops.empty() && copy.path.starts_with(copy.loops[0]->over + ".");
+    std::pair<std::string, int64_t> parameter{
+        copy.path, ofLayer ? int64_t(place->indices[0]) : -1};
+    if (std::ranges::count(result.parameters, parameter) == 0)
+      result.parameters.push_back(std::move(parameter));
+  }
+  return result;
 }
 
 } // namespace mbc

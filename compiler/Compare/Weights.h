@@ -18,6 +18,15 @@ enum class StoredTypes {
   Rounded, ///< some differ, and values with them
 };
 
+/// What differs of all weights.
+struct WholeModels {
+  std::vector<std::string> findings; ///< at least one: how many differ
+  size_t tensors = 0, differing = 0;
+  /// Parameters that hold other values, and their layers (-1: outside of
+  /// layers), in the order of the tensors' names.
+  std::vector<std::pair<std::string, int64_t>> parameters;
+};
+
 /// The tensors of two checkpoints under their Hugging Face names, and what
 /// differs of them.
 class Weights {
@@ -36,8 +45,9 @@ public:
   /// names alone.
   Expected<compare::ParameterReport>
   parameter(const std::string &path, int64_t layer, bool compare = true) const;
-  /// What differs in the whole models: exchanges, then tensors, `most` of them.
-  Expected<std::vector<std::string>> all(size_t most) const;
+  /// What differs in the whole models: exchanges, then tensors, `most` of them
+  /// as text.
+  Expected<WholeModels> all(size_t most) const;
 
 private:
   Weights(const Side &a, const Side &b, unsigned threads,

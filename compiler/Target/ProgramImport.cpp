@@ -72,6 +72,8 @@ private:
       return builder.getF16Type();
     case plan::DType::I32:
       return builder.getI32Type();
+    case plan::DType::F8E4M3:
+      return Float8E4M3FNType::get(builder.getContext());
     default:
       return builder.getF32Type();
     }
@@ -193,6 +195,9 @@ void Importer::addCommand(const program::CommandT &command) {
   } else if (const auto *take = op.AsTake()) {
     Value x = view(take->x), rows = view(take->rows);
     TakeOp::create(builder, loc, x, rows, view(take->out));
+  } else if (const auto *place = op.AsPlace()) {
+    Value features = view(place->features), places = view(place->places);
+    PlaceOp::create(builder, loc, features, places, view(place->out));
   } else if (const auto *route = op.AsRoute()) {
     Value logits = view(route->logits), correction = view(route->correction),
           weights = view(route->weights);
@@ -270,7 +275,10 @@ void Importer::addDeclarations() {
                      TypeAttr::get(weightType(*weight)),
                      weight->layers.empty()
                          ? DenseI64ArrayAttr()
-                         : builder.getDenseI64ArrayAttr(wide(weight->layers)));
+                         : builder.getDenseI64ArrayAttr(wide(weight->layers)),
+                     weight->block.empty()
+                         ? DenseI64ArrayAttr()
+                         : builder.getDenseI64ArrayAttr(wide(weight->block)));
   for (const auto &state : program.states)
     StateOp::create(builder, unknown, state->path, typeOf(state->dtype),
                     wide(state->widths), wide(state->layers));
@@ -395,6 +403,8 @@ FailureOr<program::ProgramT> exportProgramFile(ModuleOp module) {
   file.code = std::move(said.code);
   file.functions = std::move(said.functions);
   file.locations = std::move(said.locations);
+  if (said.vision)
+    file.vision = std::move(said.vision);
   auto text = [&](StringRef name, std::string &to) {
     if (auto attr = op->getAttrOfType<StringAttr>(name))
       to = attr.str();

@@ -15,6 +15,8 @@ static plan::DType dtypeOf(Type type) {
     return plan::DType::BF16;
   if (type.isF16())
     return plan::DType::F16;
+  if (isa<Float8E4M3FNType>(type))
+    return plan::DType::F8E4M3;
   if (type.isInteger(32))
     return plan::DType::I32;
   return plan::DType::F32;
@@ -38,6 +40,7 @@ public:
       program.vocab = vocab.getInt();
     if (auto positions = op.getValues().getAs<IntegerAttr>("positions"))
       program.positions = positions.getInt();
+    program.vision = visionOf(op.getValues());
     // An empty location is number 0.
     program.locations.push_back(std::make_unique<program::LocationT>());
     for (auto weight : op.getOps<WeightOp>())
@@ -89,6 +92,8 @@ private:
       table->batch = sizes[0];
     if (weight.getLayers())
       table->layers = numbers<uint32_t>(*weight.getLayers());
+    if (weight.getBlock())
+      table->block = numbers<uint32_t>(*weight.getBlock());
   }
 
   void addRope(RopeOp rope) {
@@ -302,6 +307,13 @@ private:
           table.out = view(take.getOut());
           out.Set(std::move(table));
         })
+        .Case([&](PlaceOp place) {
+          program::PlaceT table;
+          table.features = view(place.getFeatures());
+          table.places = view(place.getPlaces());
+          table.out = view(place.getOut());
+          out.Set(std::move(table));
+        })
         .Case([&](RouteOp route) {
           program::RouteT table;
           table.logits = view(route.getLogits());
@@ -388,6 +400,25 @@ private:
 };
 
 } // namespace
+
+std::unique_ptr<program::VisionT> visionOf(DictionaryAttr values) {
+  bool whole = true;
+  auto number = [&](StringRef name, int64_t least = 1) -> int64_t {
+    auto value = values.getAs<IntegerAttr>(name);
+    bool fits = value && value.getInt() >= least;
+    whole &= fits;
+    return fits ? value.getInt() : 1;
+  };
+  auto vision = std::make_unique<program::VisionT>();
+  vision->image_token = number("image_token", 0);
+  vision->video_token = number("video_token", 0);
+  vision->channels = number("channels");
+  vision->frames = number("frames");
+  vision->patch = number("patch");
+  vision->fold = number("fold");
+  vision->window = number("window") / vision->fold / vision->patch;
+  return whole ? std::move(vision) : nullptr;
+}
 
 program::ProgramT exportProgram(ProgramOp op) { return Exporter(op).run(); }
 

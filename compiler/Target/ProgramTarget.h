@@ -9,6 +9,12 @@
 
 namespace mbc::exec {
 
+/// How a model with these values of its configuration sees, by the names that
+/// its declaration gives to what pictures are cut into: image_token,
+/// video_token, channels, frames, patch, fold, window (in pixels). Null where
+/// one of them is missing.
+std::unique_ptr<program::VisionT> visionOf(mlir::DictionaryAttr values);
+
 /// The program of an `exec.program` whose memory is planned, one table for one
 /// op. Equal views of a function are one.
 program::ProgramT exportProgram(ProgramOp op);

@@ -25,17 +25,38 @@ using namespace mbc::nn;
 
 namespace {
 
+/// Name of the state from which a draft is made, as a result and as an input.
+constexpr const char *hiddenName = "hidden";
+
 struct EntryRequest {
   std::string name;
   int64_t rows = 0;
   int64_t outputs = 0; ///< 0: a result for every row
-  bool draft = false;  ///< the second result too
+  /// What is computed besides, or instead, for a draft of a later token.
+  enum class Draft {
+    None,
+    Too,   ///< the draft too: both results
+    Gives, ///< the first result, and the state from which a draft is made
+    Takes, ///< the draft alone, from that state, and the state after it
+  } draft = Draft::None;
+  bool text = false; ///< of tokens alone: no features take their places
+  bool seen = false; ///< those features, of `rows` patches
 };
 
-/// "prefill=512:8", "score=64+draft"
+/// "prefill=512:8", "score=64+draft", "decode=2+hidden", "draft=2:1@hidden",
+/// "decode=8+text", "see=4096+seen"
 std::optional<EntryRequest> parseRequest(StringRef text) {
   EntryRequest request;
-  request.draft = text.consume_back("+draft");
+  for (auto [suffix, draft] :
+       {std::pair("+draft", EntryRequest::Draft::Too),
+        std::pair("+hidden", EntryRequest::Draft::Gives),
+        std::pair("@hidden", EntryRequest::Draft::Takes)})
+    if (text.consume_back(suffix)) {
+      request.draft = draft;
+      break;
+    }
+  request.text = text.consume_back("+text");
+  request.seen = text.consume_back("+seen");
   auto [name, numbers] = text.split('=');
   auto [rows, outputs] = numbers.split(':');
   request.name = name.str();
@@ -82,11 +103,13 @@ public:
 private:
   LogicalResult emit(mlir::Block &block, IRMapping &map, OpBuilder &builder,
                      const Scope &scope);
-  LogicalResult checkDraft(FuncOp function);
+  FailureOr<RunOp> findDraftRun(FuncOp function);
   LogicalResult emitRun(RunOp run, IRMapping &map, OpBuilder &builder);
   Value weight(GetOp get, OpBuilder &builder, const Scope &scope);
   nn::TensorType bind(nn::TensorType type);
   void takeOutputs(EntryOp entry, const EntryRequest &request);
+  LogicalResult findLive(FuncOp function, const EntryRequest &request);
+  LogicalResult sizeResults(Operation *op);
   void name(Value value, const std::string &path);
   void nameResults(Operation *op, const Scope &scope);
   void emitTaps(OpBuilder &builder);
@@ -103,6 +126,11 @@ private:
   llvm::StringMap<int> given;
   /// Sizes of the data's axes in the entry at hand.
   llvm::StringMap<int64_t> rows;
+  /// Of the function, what the entry at hand is made of; `place`: where
+  /// features come in, null where they do not.
+  llvm::SmallDenseSet<Value> live;
+  PlaceOp place;
+  bool namesValues = true;
 };
 
 } // namespace
@@ -129,6 +157,9 @@ StringRef Instantiator::unknownTap() const {
 }
 
 void Instantiator::name(Value value, const std::string &path) {
+  // Rows of patches are none of tokens: there is no output for them.
+  if (!namesValues)
+    return;
   bool seen = canBeSeen(cast<nn::TensorType>(value.getType()));
   if (seen)
     names.insert(path);
@@ -209,12 +240,45 @@ LogicalResult Instantiator::emitRun(RunOp run, IRMapping &map,
   return success();
 }
 
+/// Gives the results of an operation their sizes, and with them the axes of the
+/// data that it makes.
+LogicalResult Instantiator::sizeResults(Operation *op) {
+  auto axesOf = [](Value value) {
+    return cast<nn::TensorType>(value.getType()).getOut();
+  };
+  if (auto dispatch = dyn_cast<DispatchOp>(op)) {
+    auto idx = axesOf(dispatch.getIdx());
+    rows["routed"] = *idx[0].getStaticSize() * *idx[1].getStaticSize();
+  } else if (auto merge = dyn_cast<MergeOp>(op)) {
+    AxisResult merged = inferMerge([op] { return op->emitError(); },
+                                   cast<nn::TensorType>(merge.getX().getType()),
+                                   merge.getCount(), merge.getAxis());
+    if (failed(merged))
+      return failure();
+    rows["merged"] = *merged->getOut()[0].getStaticSize();
+  } else if (auto reorder = dyn_cast<ReorderOp>(op)) {
+    // As many places as there are rows.
+    Value order = reorder.getOrder();
+    if (std::optional<int64_t> size = axesOf(reorder.getX())[0].getStaticSize())
+      rows[axesOf(order)[0].getName()] = *size;
+    order.setType(bind(cast<nn::TensorType>(order.getType())));
+  }
+  for (Value result : op->getResults())
+    result.setType(bind(cast<nn::TensorType>(result.getType())));
+  return success();
+}
+
 /// Copies a body without its terminator, calls and conditions resolved.
 LogicalResult Instantiator::emit(mlir::Block &block, IRMapping &map,
                                  OpBuilder &builder, const Scope &scope) {
   for (Operation &op : block.without_terminator()) {
-    if (isa<ParamOp>(op))
+    if (isa<ParamOp>(op) ||
+        (isa<FuncOp>(op.getParentOp()) && !live.contains(op.getResult(0))))
       continue;
+    if (isa<PlaceOp>(op) && &op != place) {
+      map.map(op.getResult(0), map.lookup(op.getOperand(0)));
+      continue;
+    }
     if (auto get = dyn_cast<GetOp>(op)) {
       map.map(get.getResult(), weight(get, builder, scope));
     } else if (auto call = dyn_cast<CallOp>(op)) {
@@ -264,12 +328,8 @@ LogicalResult Instantiator::emit(mlir::Block &block, IRMapping &map,
           copy->setAttr(attr.getName(),
                         substitute(attr.getValue(), {symbol, field}));
         }
-      if (auto dispatch = dyn_cast<DispatchOp>(copy)) {
-        auto idx = cast<nn::TensorType>(dispatch.getIdx().getType()).getOut();
-        rows["routed"] = *idx[0].getStaticSize() * *idx[1].getStaticSize();
-      }
-      for (Value result : copy->getResults())
-        result.setType(bind(cast<nn::TensorType>(result.getType())));
+      if (failed(sizeResults(copy)))
+        return failure();
       nameResults(copy, scope);
     }
   }
@@ -284,6 +344,10 @@ void Instantiator::takeOutputs(EntryOp entry, const EntryRequest &request) {
   auto list = nn::TensorType::get(ctx, {}, {axis}, {}, "i32");
   Value outputs = body.addArgument(list, entry.getLoc());
   for (OpOperand &result : body.getTerminator()->getOpOperands()) {
+    // The state goes on with every row.
+    if (cast<StringAttr>(entry.getResultNames()[result.getOperandNumber()]) ==
+        hiddenName)
+      continue;
     OpBuilder builder(body.getTerminator());
     Value value = result.get();
     auto head = value.getDefiningOp<LinearOp>();
@@ -322,74 +386,170 @@ static void removeUnused(mlir::Block &block) {
   }
 }
 
-/// Whether the value is made by layers of a stack that `without` is made
-/// without.
-static bool hasOwnLayers(Value value, Value without) {
-  auto stacksOf = [](Value root) {
-    llvm::SmallSetVector<Operation *, 32> seen;
-    llvm::StringSet<> stacks;
-    if (Operation *op = root.getDefiningOp())
-      seen.insert(op);
-    for (size_t i = 0; i < seen.size(); ++i) {
-      if (auto run = dyn_cast<RunOp>(seen[i]))
-        stacks.insert(run.getStack());
-      for (Value operand : seen[i]->getOperands())
-        if (Operation *op = operand.getDefiningOp())
-          seen.insert(op);
-    }
-    return stacks;
-  };
-  llvm::StringSet<> shared = stacksOf(without);
-  return llvm::any_of(stacksOf(value), [&](const auto &stack) {
-    return !shared.contains(stack.getKey());
-  });
+static size_t layersIn(ArrayAttr runs) {
+  size_t count = 0;
+  for (auto run : runs.getAsRange<DenseI64ArrayAttr>())
+    count += run[2];
+  return count;
 }
 
-/// The second result drafts with a stack of its own, which has layers.
-LogicalResult Instantiator::checkDraft(FuncOp function) {
+/// The stacks that a value is made with.
+static llvm::SmallSetVector<RunOp, 4> runsOf(Value root) {
+  llvm::SmallSetVector<Operation *, 32> seen;
+  llvm::SmallSetVector<RunOp, 4> runs;
+  if (Operation *op = root.getDefiningOp())
+    seen.insert(op);
+  for (size_t i = 0; i < seen.size(); ++i) {
+    if (auto run = dyn_cast<RunOp>(seen[i]))
+      runs.insert(run);
+    for (Value operand : seen[i]->getOperands())
+      if (Operation *op = operand.getDefiningOp())
+        seen.insert(op);
+  }
+  return runs;
+}
+
+/// The stack with layers of its own with which the second result drafts; null:
+/// there is none.
+static RunOp draftRunOf(FuncOp function) {
   Operation *yield = function.getBody().front().getTerminator();
-  if (yield->getNumOperands() > 1 &&
-      hasOwnLayers(yield->getOperand(1), yield->getOperand(0)))
-    return success();
+  if (yield->getNumOperands() > 1) {
+    auto shared = runsOf(yield->getOperand(0));
+    for (RunOp run : runsOf(yield->getOperand(1)))
+      if (!shared.contains(run))
+        return run;
+  }
+  return {};
+}
+
+bool nn::hasDraft(FuncOp function) { return bool(draftRunOf(function)); }
+
+FailureOr<RunOp> Instantiator::findDraftRun(FuncOp function) {
+  if (RunOp run = draftRunOf(function))
+    return run;
   return model.emitError(
       "has no layers for multi-token prediction in this configuration: there "
       "is no draft of the token after the next");
 }
 
+/// A model that sees is two programs, which meet where features take the places
+/// of tokens: one makes the features, the other is given them.
+LogicalResult Instantiator::findLive(FuncOp function,
+                                     const EntryRequest &request) {
+  mlir::Block &body = function.getBody().front();
+  auto places = body.getOps<PlaceOp>();
+  place = places.empty() ? PlaceOp() : *places.begin();
+  if (place && !llvm::hasSingleElement(places))
+    return (*std::next(places.begin()))
+        ->emitError("features take places twice; a program has them once");
+  if (request.seen && !place)
+    return model.emitError("sees nothing: its function 'forward' places no "
+                           "features");
+  SmallVector<Value> work;
+  if (request.seen)
+    work.push_back(place.getFeatures());
+  else
+    llvm::append_range(work, body.getTerminator()->getOperands());
+  live.clear();
+  while (!work.empty()) {
+    Value value = work.pop_back_val();
+    if (!live.insert(value).second)
+      continue;
+    Operation *op = value.getDefiningOp();
+    if (!op)
+      continue;
+    live.insert(op->result_begin(), op->result_end());
+    for (Value operand : op->getOperands())
+      if (!isa<PlaceOp>(op) || operand != cast<PlaceOp>(op).getFeatures())
+        work.push_back(operand);
+  }
+  if (request.seen || request.text)
+    place = {};
+  return success();
+}
+
 LogicalResult Instantiator::entry(FuncOp function,
                                   const EntryRequest &request) {
   OpBuilder builder = OpBuilder::atBlockEnd(&graph.getBody().front());
+  if (failed(findLive(function, request)))
+    return failure();
+  namesValues = !request.seen;
   rows.clear();
-  rows["tokens"] = request.rows;
+  if (!request.seen)
+    rows["tokens"] = request.rows;
+  else
+    for (BlockArgument argument : function.getBody().getArguments())
+      if (auto axes = cast<nn::TensorType>(argument.getType()).getOut();
+          live.contains(argument) && axes.size() > 1)
+        rows[axes[0].getName()] = request.rows;
   SmallVector<Attribute> inputs;
-  auto entry = EntryOp::create(builder, function.getLoc(), request.name,
-                               builder.getStrArrayAttr({}),
-                               builder.getStrArrayAttr({"logits"}));
+  auto entry = EntryOp::create(
+      builder, function.getLoc(), request.name, builder.getStrArrayAttr({}),
+      builder.getStrArrayAttr({request.seen ? "seen" : "logits"}));
   mlir::Block &body = entry.getBody().emplaceBlock();
   IRMapping map;
-  if (function.getInputNames())
-    inputs.append(function.getInputNames()->begin(),
-                  function.getInputNames()->end());
   for (BlockArgument argument : function.getBody().getArguments()) {
-    if (!function.getInputNames())
-      inputs.push_back(
-          builder.getStringAttr("input" + Twine(argument.getArgNumber())));
+    if (!live.contains(argument))
+      continue;
+    unsigned number = argument.getArgNumber();
+    inputs.push_back(function.getInputNames()
+                         ? (*function.getInputNames())[number]
+                         : builder.getStringAttr("input" + Twine(number)));
     map.map(argument,
             body.addArgument(bind(cast<nn::TensorType>(argument.getType())),
                              argument.getLoc()));
+  }
+  if (place) {
+    // A call may place as many as it has tokens.
+    auto features = cast<nn::TensorType>(place.getFeatures().getType());
+    SmallVector<AxisAttr> axes(features.getOut());
+    axes[0] = AxisAttr::get(ctx, "features", intExpr(ctx, request.rows));
+    inputs.push_back(builder.getStringAttr("features"));
+    map.map(place.getFeatures(),
+            body.addArgument(
+                nn::TensorType::get(ctx, {}, axes, {}, features.getElem()),
+                place.getLoc()));
   }
   OpBuilder inside = OpBuilder::atBlockEnd(&body);
   mlir::Block &source = function.getBody().front();
   if (failed(emit(source, map, inside, Scope())))
     return failure();
+  using Draft = EntryRequest::Draft;
+  bool alone = request.draft == Draft::Takes;
+  // What comes before the state is left out, its taps too.
+  if (alone)
+    tapped.clear();
   emitTaps(inside);
-  SmallVector<Value> results{map.lookup(source.getTerminator()->getOperand(0))};
-  // The second result drafts a later token, for who asks for it.
-  if (request.draft) {
-    if (failed(checkDraft(function)))
+  Operation *yielded = source.getTerminator();
+  Value result = yielded->getOperand(alone ? 1 : 0);
+  if (request.seen)
+    result = (*source.getOps<PlaceOp>().begin()).getFeatures();
+  SmallVector<Value> results{map.lookup(result)};
+  if (request.draft != Draft::None) {
+    FailureOr<RunOp> run = findDraftRun(function);
+    if (failed(run))
       return failure();
-    results.push_back(map.lookup(source.getTerminator()->getOperand(1)));
-    entry.setResultNamesAttr(builder.getStrArrayAttr({"logits", "draft"}));
+    SmallVector<StringRef, 2> names{alone ? "draft" : "logits"};
+    if (request.draft == Draft::Too) {
+      results.push_back(map.lookup(yielded->getOperand(1)));
+      names.push_back("draft");
+    } else {
+      auto repeat = map.lookup(run->getResult()).getDefiningOp<RepeatOp>();
+      // Each further layer asks for a token that the one before has drafted.
+      if (size_t layers = layersIn(repeat.getRuns()); layers > 1)
+        return model.emitError()
+               << "drafts with " << layers << " layers, one after another; a "
+               << "function that drafts has one";
+      Value state = repeat.getInputs()[0];
+      results.push_back(alone ? repeat.getResult() : state);
+      names.push_back(hiddenName);
+      if (alone) {
+        inputs.push_back(builder.getStringAttr(hiddenName));
+        repeat.getInputsMutable().slice(0, 1).assign(
+            body.addArgument(state.getType(), entry.getLoc()));
+      }
+    }
+    entry.setResultNamesAttr(builder.getStrArrayAttr(names));
   }
   YieldOp::create(inside, function.getLoc(), results);
   if (request.outputs) {
@@ -445,7 +605,8 @@ struct NNInstantiate : nn::impl::NNInstantiateBase<NNInstantiate> {
         return model.emitError()
                << "entry '" << text
                << "' is none; expected NAME=ROWS or NAME=ROWS:OUTPUTS, and "
-                  "+draft for the second result";
+                  "behind it +draft, +hidden or @hidden, +text for tokens "
+                  "alone, or +seen for the features of NAME=PATCHES";
       if (failed(instantiator.entry(function, *request)))
         return failure();
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dialects/Dist/DistDialect.h"
+#include "dialects/NN/NNOps.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
@@ -22,5 +23,9 @@ namespace mbc::nn {
 /// names it in messages.
 std::unique_ptr<mlir::Pass> createElaborateFor(Json config,
                                                NNElaborateOptions options);
+
+/// Whether the function's second result drafts a later token with a stack of
+/// its own, which has layers.
+bool hasDraft(FuncOp function);
 
 } // namespace mbc::nn

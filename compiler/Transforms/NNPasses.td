@@ -39,14 +39,21 @@ def NNInstantiate : Pass<"nn-instantiate", "::mlir::ModuleOp"> {
   let description = [{
     `NAME=ROWS` makes an entry of `forward` over ROWS packed tokens that gives
     the logits of every one; `NAME=ROWS:OUTPUTS` those of OUTPUTS rows, which an
-    input `outputs` lists. Blocks are inlined, ties followed, conditions on the
+    input `outputs` lists. `+draft` behind it adds the second result, `+hidden`
+    the state that the stack of the second result begins with; `@hidden` makes
+    the second result alone, of that state as an input, and the state after that
+    stack. A model that sees is cut where features take the places of tokens:
+    they are an input `features`, or none with `+text` behind an entry, and
+    `NAME=PATCHES+seen` makes the entry that gives them. Blocks are inlined,
+    ties followed, conditions on the
     layer resolved for each kind of layer, and what no result needs is left out.
     The `nn.model` is replaced by an `nn.graph`. Values have names: a stack's is
     what a layer leaves ("decoder"), a block's its result ("decoder.attn"), an
     operation's its own in order ("decoder.attn.linear", then "linear1").
   }];
   let options = [ListOption<"entries", "entries", "std::string",
-                            "NAME=ROWS or NAME=ROWS:OUTPUTS, each an entry">,
+                            "NAME=ROWS or NAME=ROWS:OUTPUTS, and +draft, +hidden "
+                            "or @hidden, each an entry">,
                  ListOption<"taps", "taps", "std::string",
                             "values that become results: STACK, STACK.BLOCK, "
                             "STACK.BLOCK.OPERATION, or * for all of them">];

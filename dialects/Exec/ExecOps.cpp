@@ -181,6 +181,19 @@ static FailureOr<OpT> lookup(Operation *op, SymbolTableCollection &symbols,
   return found;
 }
 
+LogicalResult WeightOp::verify() {
+  auto type = cast<MemRefType>(getType());
+  bool scaled = isa<Float8E4M3FNType>(type.getElementType());
+  // (X30) blocks have a scale where the weight is FP8, a matrix.
+  if (scaled != getBlock().has_value() ||
+      (scaled && (type.getRank() < 2 || getBlock()->size() != 2 ||
+                  (*getBlock())[0] <= 0 || (*getBlock())[1] <= 0)))
+    return emitOpError() << "is " << type
+                         << ", expected rows and columns of a block for an FP8 "
+                            "matrix, and for no other weight";
+  return success();
+}
+
 LogicalResult UseOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto weight = lookup<WeightOp>(*this, symbols, getWeightAttr(), "weight");
   if (failed(weight))
@@ -249,6 +262,26 @@ LogicalResult GemmOp::verify() {
                     "size of bias");
 }
 
+LogicalResult PlaceOp::verify() {
+  for (auto [value, what] :
+       {std::pair(getFeatures(), "features"), {getOut(), "out"}}) {
+    if (failed(expectRank(*this, value, 2, what)) ||
+        failed(expectDense(*this, value, what)))
+      return failure();
+    if (typeOf(value).getElementType().isInteger(32)) // (X29)
+      return emitOpError() << what << " must be of floats, found "
+                           << value.getType();
+  }
+  if (failed(expectIntegers(*this, getPlaces(), "places")) ||
+      failed(expectRank(*this, getPlaces(), 1, "places")) ||
+      failed(expectDense(*this, getPlaces(), "places")) ||
+      failed(expectSize(*this, typeOf(getPlaces()).getDimSize(0),
+                        typeOf(getOut()).getDimSize(0), "rows of places")))
+    return failure();
+  return expectSize(*this, typeOf(getFeatures()).getDimSize(1),
+                    typeOf(getOut()).getDimSize(1), "columns of features");
+}
+
 LogicalResult TapOp::verify() {
   MemRefType from = typeOf(getFrom()), to = typeOf(getTo());
   // (X17) a tap fills an output of [rows, layers, ...], every layer its own.
@@ -259,9 +292,10 @@ LogicalResult TapOp::verify() {
   SmallVector<int64_t> expected(from.getShape());
   expected.insert(expected.begin() + 1, layers);
   if (to.getShape() != ArrayRef(expected) || !isa<BlockArgument>(getTo()) ||
-      from.getElementType().isInteger(32))
+      !to.getElementType().isF32())
     return emitOpError() << "fills " << to << ", expected an output of "
-                         << MemRefType::get(expected, to.getElementType());
+                         << MemRefType::get(expected,
+                                            Float32Type::get(getContext()));
   return success();
 }
 
@@ -385,6 +419,17 @@ LogicalResult AttentionOp::verifySymbolUses(SymbolTableCollection &symbols) {
       failed(expectSize(*this, typeOf(getOut()).getDimSize(3), v.getDimSize(2),
                         "size of out")))
     return failure();
+  if (Value ends = getEnds()) {
+    if (getState()) // (X28)
+      return emitOpError("has a state, and parts that only rows of one call "
+                         "can have");
+    if (failed(expectIntegers(*this, ends, "ends")) ||
+        failed(expectRank(*this, ends, 1, "ends")) ||
+        failed(expectDense(*this, ends, "ends")) ||
+        failed(expectSize(*this, typeOf(ends).getDimSize(0), q.getDimSize(0),
+                          "rows of ends")))
+      return failure();
+  }
   if (!getState())
     return success();
   auto state = lookup<StateOp>(*this, symbols, getStateAttr(), "state");

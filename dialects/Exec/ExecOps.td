@@ -19,6 +19,17 @@ def Exec_View : Type<
     "memref of f32, bf16, f16 or i32 with static sizes and strides",
     "::mlir::MemRefType">;
 
+/// A weight may be FP8 with block scales too, for products alone (X30).
+def Exec_WeightView : Type<
+    And<[MemRefOf<[F32, BF16, F16, F8E4M3FN]>.predicate,
+         CPred<"::mbc::exec::isView(::llvm::cast<::mlir::MemRefType>($_self))">]>,
+    "memref of f32, bf16, f16 or f8E4M3FN with static sizes and strides",
+    "::mlir::MemRefType">;
+/// What commands read: i32 views, and weights.
+def Exec_Factor : Type<Or<[Exec_View.predicate, Exec_WeightView.predicate]>,
+    "memref of f32, bf16, f16, i32 or f8E4M3FN with static sizes and strides",
+    "::mlir::MemRefType">;
+
 //===----------------------------------------------------------------------===//
 // Declarations
 //===----------------------------------------------------------------------===//
@@ -37,10 +48,18 @@ def Exec_ProgramOp : Exec_Op<"program", [IsolatedFromAbove, Symbol, SymbolTable,
 
 def Exec_WeightOp : Exec_Op<"weight", [Symbol, HasParent<"ProgramOp">]> {
   let summary = "a logical parameter: [batch x] rows x cols, or a vector";
-  let description = [{ `layers`: of a stack, those that have it. }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Exec_View>:$type,
-                       OptionalAttr<DenseI64ArrayAttr>:$layers);
-  let assemblyFormat = "$sym_name $type (`layers` $layers^)? attr-dict";
+  let description = [{
+    `layers`: of a stack, those that have it. `block`: rows and columns of the
+    blocks that have a scale, of an FP8 weight.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name,
+                       TypeAttrOf<Exec_WeightView>:$type,
+                       OptionalAttr<DenseI64ArrayAttr>:$layers,
+                       OptionalAttr<DenseI64ArrayAttr>:$block);
+  let assemblyFormat = [{
+    $sym_name $type (`layers` $layers^)? (`block` $block^)? attr-dict
+  }];
+  let hasVerifier = 1;
 }
 
 def Exec_StateOp : Exec_Op<"state", [Symbol, HasParent<"ProgramOp">]> {
@@ -124,7 +143,7 @@ def Exec_BufferOp : Exec_Op<"buffer"> {
 def Exec_UseOp : Exec_Op<"use", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a weight, in a stack that of the current layer";
   let arguments = (ins FlatSymbolRefAttr:$weight);
-  let results = (outs Exec_View:$result);
+  let results = (outs Exec_Factor:$result);
   let assemblyFormat = "$weight attr-dict `:` type($result)";
 }
 
@@ -153,7 +172,7 @@ def Exec_EmbedOp : Exec_Command<"embed",
   let summary = "out[row] = table[ids[row]]";
 }
 def Exec_GemmOp : Exec_Command<"gemm",
-    (ins Exec_View:$x, Exec_View:$weight, Optional<Exec_View>:$bias, Exec_View:$out)> {
+    (ins Exec_View:$x, Exec_Factor:$weight, Optional<Exec_View>:$bias, Exec_View:$out)> {
   let summary = "out[row, n] = sum over k of x[row, k] * weight[n, k], + bias[n]";
 }
 def Exec_CopyOp : Exec_Command<"copy", (ins Exec_View:$from, Exec_View:$to)> {
@@ -166,6 +185,13 @@ def Exec_TapOp : Exec_Command<"tap", (ins Exec_View:$from, Exec_View:$to)> {
 def Exec_TakeOp : Exec_Command<"take",
     (ins Exec_View:$x, Exec_View:$rows, Exec_View:$out)> {
   let summary = "out[row] = x[rows[row]]";
+}
+def Exec_PlaceOp : Exec_Command<"place",
+    (ins Exec_View:$features, Exec_View:$places, Exec_View:$out)> {
+  let summary = "out[row] = features[places[row]] where that is no -1";
+  let description = [{
+    Other rows of `out` stay as they are. `features` [at most rows, width].
+  }];
 }
 def Exec_RowsOp : Exec_Op<"rows", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a row kernel over every row";
@@ -186,7 +212,8 @@ def Exec_AttentionOp : Exec_Op<"attention",
   let summary = "appends keys and values to the state, and attends over it";
   let description = [{
     q and out [rows, kv, group, d], k and v [rows, kv, d]. Without a state the
-    rows of one call see each other; `ends` cuts them into parts. `window` > 0:
+    rows of one call see each other; `ends` cuts them into parts: the number
+    behind the last row of each row's part. `window` > 0:
     each row sees that many last ones.
   }];
   let arguments = (ins Exec_View:$q, Exec_View:$k, Exec_View:$v,
@@ -224,7 +251,7 @@ def Exec_ScatterOp : Exec_Command<"scatter",
   let summary = "out[place[row, j]] = x[row], for every j";
 }
 def Exec_GroupedGemmOp : Exec_Command<"grouped_gemm",
-    (ins Exec_View:$x, Exec_View:$weight, Exec_View:$offsets, Exec_View:$out)> {
+    (ins Exec_View:$x, Exec_Factor:$weight, Exec_View:$offsets, Exec_View:$out)> {
   let summary = "gemm of each group of rows with the matrix of its expert";
 }
 def Exec_CombineOp : Exec_Command<"combine",

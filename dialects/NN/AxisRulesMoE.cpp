@@ -142,10 +142,20 @@ AxisResult mbc::nn::inferMerge(EmitErrorFn emit, TensorType x, Attribute count,
   // (N44)
   if (failed(expectValue(emit, x, "the input of 'merge'")))
     return failure();
-  if (x.getOut().size() < 2 || !x.getOut().front().isData())
-    return emit() << "'merge' needs [tokens, ...], found " << x.text();
   MLIRContext *ctx = x.getContext();
-  SmallVector<AxisAttr> axes{AxisAttr::get(ctx, "merged", UnitAttr::get(ctx)),
+  Attribute merged = UnitAttr::get(ctx);
+  std::optional<int64_t> rows, each = asInt(count);
+  if (!x.getOut().empty())
+    rows = x.getOut().front().getStaticSize();
+  if (x.getOut().size() < 2 || !(rows || x.getOut().front().isData()))
+    return emit() << "'merge' needs [tokens, ...], found " << x.text();
+  if (rows && each && *each > 0) {
+    if (*rows % *each != 0)
+      return emit() << "'merge' makes one row of " << *each << ", and " << *rows
+                    << " are no multiple of them";
+    merged = intExpr(ctx, *rows / *each);
+  }
+  SmallVector<AxisAttr> axes{AxisAttr::get(ctx, "merged", merged),
                              AxisAttr::get(ctx, name, count)};
   axes.append(x.getOut().begin() + 1, x.getOut().end());
   TensorType result = activation(ctx, axes);

@@ -337,8 +337,9 @@ LogicalResult RepeatOp::verify() {
 }
 
 bool canBeSeen(TensorType type) {
-  return type.getElem() != "i32" && !type.getOut().empty() &&
-         type.getOut().front().getName() == "tokens";
+  return !type.getOut().empty() &&
+         (type.getOut().front().getName() == "tokens" ||
+          type.getOut().front().getName() == "routed");
 }
 
 bool isRowOp(Operation *op) {

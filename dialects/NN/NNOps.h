@@ -27,7 +27,7 @@ namespace mbc::nn {
 /// a cluster (N54).
 bool isRowOp(mlir::Operation *op);
 
-/// Whether callers can follow the rows of a value: one for each token, of
-/// numbers. Rows of experts are in an order of their own.
+/// Whether callers can follow the rows of a value: one for each token, or one
+/// for each expert that a token has, which they see in the tokens' order.
 bool canBeSeen(TensorType type);
 } // namespace mbc::nn

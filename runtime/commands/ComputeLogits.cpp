@@ -4,6 +4,7 @@
 #include "runtime/core/File.h"
 #include "runtime/core/Parallel.h"
 #include "runtime/host/Score.h"
+#include "runtime/host/See.h"
 #include "runtime/io/Npy.h"
 #include "runtime/program/Program.h"
 
@@ -29,6 +30,58 @@ static Status checkTokens(const program::ProgramT &program,
         "for {} at most, and 'mbc compile --length {}' makes one for more",
         tokens.length, program.length, tokens.length));
   return {};
+}
+
+/// Where the pictures are in the tokens; their features are still to come.
+/// Empty for text alone.
+static Expected<host::Sight> findPictures(const program::ProgramT &program,
+                                          const Tokens &tokens,
+                                          const Pixels &pixels) {
+  host::Sight sight;
+  if (!program.vision) {
+    if (!pixels.grids.empty())
+      return inputError(
+          fmt::format("option '--pixels': {} sees no pictures", program.model));
+    return sight;
+  }
+  const program::VisionT &vision = *program.vision;
+  if (!pixels.grids.empty() && pixels.width != host::patchNumbers(vision))
+    return inputError(fmt::format("option '--pixels': patches have {} numbers, "
+                                  "expected {}: {} channels x "
+                                  "{} frames x {} x {} pixels",
+                                  pixels.width, host::patchNumbers(vision),
+                                  vision.channels, vision.frames, vision.patch,
+                                  vision.patch));
+  for (const PatchGrid &grid : pixels.grids)
+    MBC_TRY(checkGrid(grid, vision));
+  if (int64_t images = countImageTokens(tokens.ids, vision);
+      images > 0 && pixels.grids.empty())
+    return inputError(
+        fmt::format("option '--tokens': {} image tokens ({}) and no pictures; "
+                    "options '--pixels' and '--grid' give them",
+                    images, vision.image_token));
+  std::span<const PatchGrid> rest(pixels.grids);
+  int32_t features = 0;
+  for (int64_t text = 0; text < tokens.batch; ++text) {
+    auto ids =
+        std::span(tokens.ids).subspan(text * tokens.length, tokens.length);
+    // As many pictures as it takes to have that many tokens; what is left over
+    // is the last text's.
+    size_t count = text + 1 < tokens.batch ? 0 : rest.size();
+    for (int64_t missing = countImageTokens(ids, vision);
+         missing > 0 && count < rest.size(); ++count)
+      missing -= tokensOf(rest[count], vision);
+    auto positions = multimodalPositions(ids, rest.first(count), vision);
+    if (!positions)
+      return inputError(fmt::format("option '--tokens': sequence {}: {}", text,
+                                    positions.error().message));
+    rest = rest.subspan(count);
+    sight.positions.insert(sight.positions.end(), positions->numbers.begin(),
+                           positions->numbers.end());
+    for (int32_t id : ids)
+      sight.place.push_back(id == vision.image_token ? features++ : -1);
+  }
+  return features ? std::move(sight) : host::Sight();
 }
 
 namespace {
@@ -97,7 +150,8 @@ private:
 } // namespace
 
 Expected<Outcome> computeLogits(const RunnableModel &model,
-                                const Tokens &tokens, const std::string &target,
+                                const Tokens &tokens, const Pixels &pixels,
+                                const std::string &target,
                                 const BaseOptions &options) {
   const program::ProgramT &program = *model.program;
   auto start = std::chrono::steady_clock::now();
@@ -107,6 +161,7 @@ Expected<Outcome> computeLogits(const RunnableModel &model,
         .count();
   };
   MBC_TRY(checkTokens(program, tokens));
+  MBC_ASSIGN(host::Sight sight, findPictures(program, tokens, pixels));
   MBC_ASSIGN(Files files, Files::create(program, tokens, target));
 
   unsigned threads = options.threads ? options.threads : defaultThreads();
@@ -120,11 +175,16 @@ Expected<Outcome> computeLogits(const RunnableModel &model,
   double loadSeconds = seconds();
 
   Progress computing("computing", files.bytes(), options.progress());
-  MBC_TRY(host::score(*session, program, tokens.ids, tokens.batch,
-                      tokens.length,
-                      [&](int64_t row, const host::Outputs &outputs) {
-                        return files.write(row, outputs, computing);
-                      }));
+  if (!sight.place.empty()) {
+    MBC_ASSIGN(sight.features,
+               host::see(*session, program, pixels.values, pixels.grids));
+  }
+  MBC_TRY(host::score(
+      *session, program, tokens.ids, tokens.batch, tokens.length,
+      [&](int64_t row, const host::Outputs &outputs) {
+        return files.write(row, outputs, computing);
+      },
+      {}, sight));
   computing.finish();
   MBC_TRY(files.commit());
 

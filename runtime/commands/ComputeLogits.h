@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/commands/BaseCommand.h"
+#include "runtime/commands/PictureOptions.h"
 #include "runtime/commands/Tokens.h"
 #include "runtime/program/RunnableModel.h"
 
@@ -26,10 +27,13 @@ struct LogitsTexts {
 /// `target` as float32 [batch, length, vocabulary], whole or not at all. What
 /// else the program gives of every token goes beside it, a file for each: with
 /// `target` x.npy the layers' results to x.decoder.npy, [batch, length, layers,
-/// ...]. An Input error for tokens outside of the vocabulary and sequences that
-/// the program's state does not hold, before any weight is read.
+/// ...]. `pixels`: the pictures, in the order of their tokens. An Input error
+/// for tokens outside of the vocabulary and sequences that the program's state
+/// does not hold, and for pictures that are none of the tokens' or of a model
+/// that does not see, before any weight is read.
 Expected<Outcome> computeLogits(const RunnableModel &model,
-                                const Tokens &tokens, const std::string &target,
+                                const Tokens &tokens, const Pixels &pixels,
+                                const std::string &target,
                                 const BaseOptions &options);
 
 } // namespace mbc

@@ -23,6 +23,8 @@ public:
     reset();
   }
 
+  /// Shows files with the next message; on stderr what is wrong with one.
+  void show(std::span<const std::string> paths);
   /// Until the input ends. An Error where stdout cannot be written, or the
   /// computation failed.
   Status hold();
@@ -32,6 +34,8 @@ private:
     history = options.system
                   ? Json::array({chatMessage("system", *options.system)})
                   : Json::array();
+    seen.clear();
+    shown.clear();
   }
   Status answer(std::string text);
   Status write(std::string_view text) {
@@ -43,15 +47,31 @@ private:
   GenerationModel &model;
   const GenerateOptions &options;
   Json history;
+  PreparedPictures seen, shown; ///< of the history; for the next message
   bool over = false;
 };
+
+void Conversation::show(std::span<const std::string> paths) {
+  auto prepare = [&]() -> Expected<PreparedPictures> {
+    MBC_ASSIGN(const ModelPictures *eyes, model.pictures());
+    return eyes->read(paths);
+  };
+  auto prepared = prepare();
+  if (!prepared)
+    fmt::print(stderr, "error: {}\n", prepared.error().message);
+  else
+    shown.insert(shown.end(), prepared->begin(), prepared->end());
+}
 
 /// Answers a message. What is wrong with it alone is said, and forgotten with
 /// it.
 Status Conversation::answer(std::string text) {
   Prompt prompt;
   prompt.messages = history;
-  prompt.messages->push(chatMessage("user", text));
+  prompt.messages->push(pictureMessage(text, shown.size()));
+  prompt.prepared = seen;
+  prompt.prepared->insert(prompt.prepared->end(), shown.begin(), shown.end());
+  shown.clear();
   GenerateOptions plain = options;
   plain.system.reset(); // it is in the history
   auto request = makeRequest(prompt, plain, model);
@@ -95,13 +115,16 @@ Status Conversation::answer(std::string text) {
                                                     : "";
   MBC_TRY(write(fmt::format("{}\n", why)));
   history = std::move(*prompt.messages);
+  seen = std::move(*prompt.prepared);
   history.push(chatMessage("assistant", std::move(result->text)));
   return {};
 }
 
 Status Conversation::hold() {
-  MBC_TRY(write("/reset begins anew, /exit or the end of input ends; Ctrl-C "
-                "stops an answer\n"));
+  MBC_TRY(
+      write(fmt::format("{}/reset begins anew, /exit or the end of input "
+                        "ends; Ctrl-C stops an answer\n",
+                        model.sees() ? "/image FILE shows a picture, " : "")));
   std::string line;
   while (!over) {
     MBC_TRY(write("> "));
@@ -120,11 +143,16 @@ Status Conversation::hold() {
       reset();
       continue;
     }
+    constexpr std::string_view image = "/image ";
+    if (line.starts_with(image)) {
+      std::string path = line.substr(image.size());
+      show(std::span(&path, 1));
+      continue;
+    }
     if (line.starts_with("/"))
       fmt::print(stderr,
-                 "error: unknown command {}; there are /reset and "
-                 "/exit\n",
-                 quote(line));
+                 "error: unknown command {}; there are {}/reset and /exit\n",
+                 quote(line), model.sees() ? "/image FILE, " : "");
     else if (line.find_first_not_of(" \t\r") != std::string::npos)
       MBC_TRY(answer(line));
   }
@@ -142,8 +170,10 @@ Expected<Outcome> converse(GenerationModel &model,
   MBC_TRY(makeRequest(first, options, model));
   auto longest = static_cast<int64_t>(model.program().length);
   MBC_TRY(model.load(std::min(longest, options.length.value_or(defaultLength)),
-                     1, common));
+                     1, options.drafts, common));
   Conversation conversation(model, options);
+  if (!options.pictures.empty())
+    conversation.show(options.pictures);
   MBC_TRY(conversation.hold());
   return Outcome();
 }

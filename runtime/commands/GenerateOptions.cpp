@@ -3,6 +3,7 @@
 
 #include "runtime/commands/Tokens.h"
 #include "runtime/core/File.h"
+#include "runtime/core/Parallel.h"
 #include "runtime/core/Text.h"
 
 #include <algorithm>
@@ -13,6 +14,8 @@
 namespace mbc {
 
 constexpr uint64_t mostSequences = 1024;
+/// So that few programs do for all pictures.
+constexpr uint64_t leastPatches = 1024;
 
 static Status parseReal(const char *option, const std::string &text,
                         std::optional<double> &value) {
@@ -61,6 +64,24 @@ static Expected<Json> parseVariables(const std::vector<std::string> &texts) {
     result.set(text.substr(0, at), json ? std::move(*json) : Json(value));
   }
   return result;
+}
+
+static Status checkPictures(const GenerateTexts &texts,
+                            const std::vector<Prompt> &prompts) {
+  if (!texts.videos.empty())
+    return inputError(fmt::format("option '--video' is {}: videos are not "
+                                  "supported, only pictures; '--image FILE' "
+                                  "shows one",
+                                  quote(texts.videos.front())));
+  if (texts.images.empty())
+    return {};
+  if (texts.promptsFile)
+    return inputError("option '--image' is for one prompt; the lines of "
+                      "'--prompts-file' have \"images\": [FILE]");
+  if (prompts.size() > 1)
+    return inputError("option '--image' is for one prompt, and '--tokens' has "
+                      "several sequences");
+  return {};
 }
 
 static Expected<std::vector<Prompt>> readPrompts(const GenerateTexts &texts) {
@@ -154,6 +175,7 @@ Expected<GenerateOptions> GenerateOptions::parse(const GenerateTexts &texts,
   MBC_TRY(parseCount("--length", texts.length, 2, 1u << 30, result.length));
   MBC_TRY(parseCount("--sequences", texts.sequences, 1, mostSequences,
                      result.sequences));
+  MBC_ASSIGN(result.drafts, texts.drafts.parse());
   MBC_ASSIGN(result.sampling, parseSampling(texts));
   for (const std::string &stop : texts.stop)
     if (stop.empty())
@@ -167,6 +189,11 @@ Expected<GenerateOptions> GenerateOptions::parse(const GenerateTexts &texts,
   if (!source.empty()) {
     MBC_ASSIGN(result.prompts, readPrompts(texts));
   }
+  MBC_TRY(checkPictures(texts, result.prompts));
+  if (result.prompts.empty())
+    result.pictures = texts.images;
+  else if (!result.lines)
+    result.prompts.front().pictures = texts.images;
   if (result.prompts.size() > 1 && !result.lines && !common.json)
     return inputError("option '--tokens' has several sequences; '--json' "
                       "prints their results");
@@ -177,6 +204,26 @@ uint64_t GenerateOptions::programSequences() const {
   uint64_t count =
       sequences.value_or(std::clamp<uint64_t>(prompts.size(), 1, 8));
   return std::bit_ceil(count);
+}
+
+Expected<uint64_t>
+GenerateOptions::preparePictures(const std::filesystem::path &folder,
+                                 uint64_t unknown, unsigned threads) {
+  uint64_t most = prompts.empty() ? unknown : 0;
+  threads = threads ? threads : defaultThreads();
+  auto processor = vision::PictureProcessor::open(folder);
+  if (!processor)
+    return most;
+  for (Prompt &prompt : prompts) {
+    if (prompt.pictures.empty())
+      continue;
+    MBC_ASSIGN(prompt.prepared,
+               mbc::preparePictures(*processor, prompt.pictures, threads));
+    for (const auto &picture : *prompt.prepared)
+      most = std::max(most, uint64_t(picture->grid.rows) *
+                                uint64_t(picture->grid.columns));
+  }
+  return most == 0 ? 0 : std::bit_ceil(std::max(most, leastPatches));
 }
 
 } // namespace mbc

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/commands/BaseCommand.h"
+#include "runtime/commands/DraftOptions.h"
 #include "runtime/commands/GenerationModel.h"
 #include "runtime/commands/Prompts.h"
 
@@ -18,8 +19,9 @@ struct GenerateTexts {
   std::string output;
   std::string maxNewTokens, length, sequences, logprobs, tokenizer;
   std::string temperature, topK, topP, minP, repetitionPenalty, seed;
-  std::vector<std::string> stop, variables;
+  std::vector<std::string> stop, variables, images, videos;
   bool chat = false, sample = false, ignoreEos = false;
+  DraftTexts drafts;
 
   /// Adds all of them.
   template <typename Self> void declare(ChainedCommand<Self> &command);
@@ -29,6 +31,8 @@ struct GenerateTexts {
 /// model.
 struct GenerateOptions {
   std::vector<Prompt> prompts; ///< none: a conversation on the terminal
+  /// Files that the first message of a conversation shows.
+  std::vector<std::string> pictures;
   bool chat = false, ignoreEos = false;
   /// --prompts-file: results are lines, in order.
   bool lines = false;
@@ -44,6 +48,7 @@ struct GenerateOptions {
   int32_t logprobs = -1;
   /// Computed at a time; none: what fits the prompts.
   std::optional<uint64_t> sequences;
+  uint64_t drafts = 0; ///< tokens that are guessed ahead
 
   /// Refuses what does not go together, and reads the prompts.
   static Expected<GenerateOptions> parse(const GenerateTexts &texts,
@@ -52,6 +57,14 @@ struct GenerateOptions {
   /// Sequences that a program for these prompts computes at a time; a power of
   /// two, so that few programs do for all.
   uint64_t programSequences() const;
+
+  /// Prepares the pictures of all prompts, as the processor in `folder` does,
+  /// and gives the number of patches for which a program has to be compiled to
+  /// see each of them: a power of two, 0 for none, and in a conversation, where
+  /// pictures are still to come, `unknown`. Where there is no such processor
+  /// nothing is prepared: what the program is says why.
+  Expected<uint64_t> preparePictures(const std::filesystem::path &folder,
+                                     uint64_t unknown, unsigned threads);
 };
 
 template <typename Self>
@@ -74,6 +87,13 @@ void GenerateTexts::declare(ChainedCommand<Self> &command) {
       .option("-o,--output", output, "FILE",
               "Write the lines of --prompts-file here, once all are there "
               "(default: stdout, one after another)")
+      .list("--image", images, "FILE",
+            "Show the model a picture, PNG or JPEG; may be repeated. Pictures "
+            "come before the text, or where it has the model's picture tokens. "
+            "In --prompts-file: \"images\": [FILE], beside {\"type\": "
+            "\"image\"} in a list of content parts; in a conversation: /image "
+            "FILE")
+      .list("--video", videos, "FILE", "Refused: no model here sees videos")
       .flag("--chat", chat,
             "The prompt is a message to the assistant: the model's chat "
             "template makes the text around it. Without a prompt, on a "
@@ -121,6 +141,7 @@ void GenerateTexts::declare(ChainedCommand<Self> &command) {
       .option("--logprobs", logprobs, "N",
               "With --json or --prompts-file: the log-probabilities of the N "
               "best tokens too, as the model gives them, before any setting");
+  drafts.declare(command);
 }
 
 } // namespace mbc

@@ -28,7 +28,7 @@ static std::optional<Json> messagesOf(const Prompt &prompt,
                                       const GenerateOptions &options) {
   std::optional<Json> given = prompt.messages;
   if (!given && options.chat && prompt.text)
-    given = Json::array({chatMessage("user", *prompt.text)});
+    given = Json::array({pictureMessage(*prompt.text, prompt.pictures.size())});
   if (!given || !options.system)
     return given;
   Json messages = Json::array({chatMessage("system", *options.system)});
@@ -38,21 +38,49 @@ static std::optional<Json> messagesOf(const Prompt &prompt,
 }
 
 static Expected<std::vector<int32_t>>
-encodePrompt(const Prompt &prompt, const GenerateOptions &options,
+encodeTokens(const Prompt &prompt, const GenerateOptions &options,
              const GenerationModel &model) {
   if (!prompt.tokens.empty())
     return prompt.tokens;
   MBC_ASSIGN(const ModelText *text, model.text());
   if (std::optional<Json> messages = messagesOf(prompt, options))
     return text->encodeChat(*messages, options.variables);
-  return text->encode(*prompt.text);
+  if (prompt.pictures.empty())
+    return text->encode(*prompt.text);
+  MBC_ASSIGN(const ModelPictures *eyes, model.pictures());
+  return text->encode(
+      eyes->withPlaces(*prompt.text, prompt.pictures.size(), *text));
+}
+
+static Expected<generate::EncodedPrompt>
+encodePrompt(const Prompt &prompt, const GenerateOptions &options,
+             const GenerationModel &model) {
+  generate::EncodedPrompt result;
+  bool seeing = !prompt.pictures.empty();
+  if (seeing) // before a template wonders at them
+    MBC_TRY(model.pictures());
+  MBC_ASSIGN(result.tokens, encodeTokens(prompt, options, model));
+  if (!model.sees())
+    return result;
+  PreparedPictures pictures;
+  if (prompt.prepared) {
+    pictures = *prompt.prepared;
+  } else if (seeing) {
+    MBC_ASSIGN(const ModelPictures *eyes, model.pictures());
+    MBC_ASSIGN(pictures, eyes->read(prompt.pictures));
+  }
+  return placePictures(std::move(result.tokens), std::move(pictures),
+                       *model.program().vision);
 }
 
 static Expected<Request> requestOf(const Prompt &prompt,
                                    const GenerateOptions &options,
                                    const GenerationModel &model) {
   Request request;
-  MBC_ASSIGN(request.prompt, encodePrompt(prompt, options, model));
+  MBC_ASSIGN(generate::EncodedPrompt encoded,
+             encodePrompt(prompt, options, model));
+  request.prompt = std::move(encoded.tokens);
+  request.pictures = std::move(encoded.pictures);
   auto length = std::min<int64_t>(model.program().length,
                                   options.length.value_or(INT64_MAX));
   for (int32_t id : request.prompt)
@@ -113,7 +141,7 @@ static int64_t slotsFor(const std::vector<Request> &requests, size_t together) {
 //===----------------------------------------------------------------------===//
 
 static Json resultJson(const Prompt &prompt, const Request &request,
-                       const Result &result, bool hasText) {
+                       const Result &result, bool hasText, bool drafts) {
   Json json = Json::object();
   if (!prompt.id.isNull())
     json.set("id", prompt.id);
@@ -138,6 +166,8 @@ static Json resultJson(const Prompt &prompt, const Request &request,
     json.set("logprobs", std::move(logprobs));
   if (request.logprobs > 0)
     json.set("top_logprobs", std::move(top));
+  if (drafts)
+    addDrafts(json, result.drafts);
   json.set("first_token_seconds", result.firstTokenSeconds);
   json.set("seconds", result.seconds);
   return json;
@@ -192,7 +222,7 @@ void Run::write(std::string_view text) {
 void Run::writeLines() {
   while (written < results.size() && results[written]) {
     std::string line = resultJson(options.prompts[written], requests[written],
-                                  *results[written], hasText())
+                                  *results[written], hasText(), options.drafts)
                            .dumpCompact() +
                        "\n";
     if (options.output.empty())
@@ -227,6 +257,7 @@ Status Run::generate() {
         writeLines();
     };
     MBC_TRY(engine.submit(requests[i], std::move(sink)));
+    requests[i].pictures = {}; // the engine drops them as it has seen them
   }
   for (bool more = true; more && !readerLeft && !error;) {
     MBC_ASSIGN(more, engine.step());
@@ -253,6 +284,10 @@ Outcome Run::outcome(Json details) const {
   outcome.json.set("decode_tokens", sums.decodeTokens);
   outcome.json.set("decode_seconds", sums.decodeSeconds);
   outcome.json.set("decode_tokens_per_second", decodeRate);
+  if (options.drafts) {
+    addDrafts(outcome.json, sums.drafts);
+    outcome.json.set("tokens_per_step", sums.tokensPerStep());
+  }
   outcome.json.set("memory", model.memoryJson());
   Json notes = Json::array();
   for (const std::string &note : model.notes())
@@ -266,7 +301,7 @@ Outcome Run::outcome(Json details) const {
     for (size_t i = 0; i < results.size(); ++i)
       if (results[i])
         list.push(resultJson(options.prompts[i], requests[i], *results[i],
-                             hasText()));
+                             hasText(), options.drafts));
     outcome.json.set("results", std::move(list));
   }
   if (!common.json && !common.quiet) {
@@ -279,6 +314,11 @@ Outcome Run::outcome(Json details) const {
                "loaded in {:.2f} s, first token after {:.2f} s; {}\n",
                sums.prefillTokens, prefillRate, sums.decodeTokens, decodeRate,
                model.loadSeconds(), first, model.memoryText());
+    if (options.drafts)
+      fmt::print(stderr,
+                 "drafts: {} of {} accepted ({:.0f} %), {:.2f} tokens a step\n",
+                 sums.drafts.accepted, sums.drafts.tried,
+                 100 * sums.drafts.rate(), sums.tokensPerStep());
     for (const std::string &note : model.notes())
       fmt::print(stderr, "note: {}\n", note);
   }
@@ -291,7 +331,8 @@ Expected<Outcome> generateText(RunnableModel runnable,
                                const GenerateOptions &options,
                                const BaseOptions &common, Json details) {
   MBC_ASSIGN(auto model,
-             GenerationModel::open(std::move(runnable), options.tokenizer));
+             GenerationModel::open(std::move(runnable), options.tokenizer,
+                                   common.threads));
   if (options.prompts.empty())
     return converse(*model, options, common);
   std::vector<Request> requests;
@@ -301,7 +342,8 @@ Expected<Outcome> generateText(RunnableModel runnable,
   const program::ProgramT &program = model->program();
   auto together = std::min<int64_t>(
       options.sequences.value_or(program.sequences), program.sequences);
-  MBC_TRY(model->load(slotsFor(requests, together), together, common));
+  MBC_TRY(model->load(slotsFor(requests, together), together, options.drafts,
+                      common));
   details.set("model", program.model);
   Run run(*model, options, common, std::move(requests));
   MBC_TRY(run.generate());

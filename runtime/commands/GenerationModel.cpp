@@ -11,7 +11,8 @@
 namespace mbc {
 
 Expected<std::unique_ptr<GenerationModel>>
-GenerationModel::open(RunnableModel model, const std::string &tokenizer) {
+GenerationModel::open(RunnableModel model, const std::string &tokenizer,
+                      unsigned threads) {
   std::unique_ptr<GenerationModel> result(new GenerationModel);
   std::filesystem::path folder =
       tokenizer.empty() ? model.sideFiles : std::filesystem::path(tokenizer);
@@ -22,6 +23,8 @@ GenerationModel::open(RunnableModel model, const std::string &tokenizer) {
   if (result->tokenizer && result->settings.eosTokens.empty())
     result->settings.eosTokens = (*result->tokenizer)->endTokens();
   result->model = std::move(model);
+  result->eyes = ModelPictures::open(folder, result->program(),
+                                     threads ? threads : defaultThreads());
   return result;
 }
 
@@ -32,6 +35,12 @@ Expected<const ModelText *> GenerationModel::text() const {
                              "; '--tokenizer DIR' takes that of another "
                              "folder"});
   return tokenizer->get();
+}
+
+Expected<const ModelPictures *> GenerationModel::pictures() const {
+  if (!eyes)
+    return Failure(eyes.error());
+  return &*eyes;
 }
 
 std::vector<std::string> GenerationModel::notes() const {
@@ -45,12 +54,13 @@ std::vector<std::string> GenerationModel::notes() const {
   return notes;
 }
 
-Status GenerationModel::load(int64_t slots, int64_t sequences,
+Status GenerationModel::load(int64_t slots, int64_t sequences, uint64_t drafts,
                              const BaseOptions &options) {
   auto start = std::chrono::steady_clock::now();
   unsigned threads = options.threads ? options.threads : defaultThreads();
   MBC_ASSIGN(session, host::Session::create(program(), {threads, slots}));
-  MBC_ASSIGN(generator, host::Generator::create(*session, program()));
+  MBC_ASSIGN(generator, host::Generator::create(*session, program(),
+                                                static_cast<int64_t>(drafts)));
   Progress loading("loading", model.source->bytes(), options.progress());
   MBC_TRY(session->load(*model.source, loading));
   loading.finish();
@@ -79,6 +89,12 @@ std::string GenerationModel::memoryText() const {
   return fmt::format("weights {}, a state of {} tokens {}, scratch {}",
                      sizeText(layout.weights), session->slots(),
                      sizeText(layout.states), sizeText(layout.arena));
+}
+
+void addDrafts(Json &json, const generate::DraftCounts &counts) {
+  json.set("draft_tokens", counts.tried);
+  json.set("accepted_tokens", counts.accepted);
+  json.set("acceptance", counts.rate());
 }
 
 } // namespace mbc

@@ -11,6 +11,16 @@ Json chatMessage(const char *role, std::string content) {
   return Json::object({{"role", role}, {"content", std::move(content)}});
 }
 
+Json pictureMessage(std::string text, size_t pictures) {
+  if (pictures == 0)
+    return chatMessage("user", std::move(text));
+  Json parts = Json::array();
+  for (size_t i = 0; i < pictures; ++i)
+    parts.push(Json::object({{"type", "image"}}));
+  parts.push(Json::object({{"type", "text"}, {"text", std::move(text)}}));
+  return Json::object({{"role", "user"}, {"content", std::move(parts)}});
+}
+
 Expected<std::unique_ptr<ModelText>>
 ModelText::open(const std::filesystem::path &folder) {
   std::unique_ptr<ModelText> result(new ModelText);

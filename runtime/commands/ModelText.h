@@ -19,6 +19,9 @@ namespace mbc {
 
 /// {"role": ROLE, "content": CONTENT}.
 Json chatMessage(const char *role, std::string content);
+/// The user's message with the places of `pictures` before the text: a list of
+/// parts, where there are any.
+Json pictureMessage(std::string text, size_t pictures);
 
 /// The tokenizer and the chat template of a model.
 class ModelText {
@@ -37,6 +40,10 @@ public:
   /// for what the template refuses.
   Expected<std::vector<int32_t>> encodeChat(const Json &messages,
                                             const Json &variables) const;
+  /// Whether a token is spelled so.
+  bool hasToken(std::string_view text) const {
+    return tokenizer->idOf(text).has_value();
+  }
   /// The tokens that end a text, as the tokenizer's files name them.
   std::vector<int32_t> endTokens() const;
   /// Text of tokens; U+FFFD for what is no UTF-8. `skipSpecial` leaves special

@@ -46,7 +46,8 @@ namespace {
 /// The members of one line.
 class Line {
 public:
-  Line(Prompt &prompt) : prompt(prompt) {}
+  Line(Prompt &prompt, const std::filesystem::path &folder)
+      : prompt(prompt), folder(folder) {}
 
   Status take(const std::string &name, const Json &value) {
     generate::SamplingSettings &sampling = prompt.sampling;
@@ -62,6 +63,8 @@ public:
       prompt.messages = value;
       return {};
     }
+    if (name == "images")
+      return pictures(value);
     if (name == "tokens")
       return tokens(value);
     if (name == "stop")
@@ -86,7 +89,8 @@ public:
       return real(name, value, sampling.repetitionPenalty);
     return inputError(fmt::format(
         "{}: member {} is unknown; expected prompt, messages or tokens, and "
-        "id, max_new_tokens, stop, seed, temperature, top_k, top_p, min_p, "
+        "images, id, max_new_tokens, stop, seed, temperature, top_k, top_p, "
+        "min_p, "
         "repetition_penalty",
         prompt.place, quote(name)));
   }
@@ -142,7 +146,19 @@ private:
     return {};
   }
 
+  Status pictures(const Json &value) const {
+    if (!value.isArray())
+      return wrong("images", value, "a list of files");
+    for (const Json &item : value.elements()) {
+      if (!item.isString() || item.asString()->empty())
+        return wrong("images", item, "a file's path");
+      prompt.pictures.push_back((folder / *item.asString()).string());
+    }
+    return {};
+  }
+
   Prompt &prompt;
+  const std::filesystem::path &folder;
 };
 
 } // namespace
@@ -151,6 +167,7 @@ Expected<std::vector<Prompt>>
 readPromptLines(const std::filesystem::path &path) {
   MBC_ASSIGN(std::string text, readText(path.string()));
   std::string name = path == "-" ? "stdin" : path.string();
+  std::filesystem::path folder = path == "-" ? "" : path.parent_path();
   std::vector<Prompt> prompts;
   size_t number = 0;
   for (std::string_view rest = text; !rest.empty();) {
@@ -167,7 +184,7 @@ readPromptLines(const std::filesystem::path &path) {
                                     "{{\"prompt\": \"...\"}}",
                                     prompt.place, kindText(json.kind())));
     for (const auto &[member, value] : json.members())
-      MBC_TRY(Line(prompt).take(member, value));
+      MBC_TRY(Line(prompt, folder).take(member, value));
     if (prompt.text.has_value() + prompt.messages.has_value() +
             !prompt.tokens.empty() !=
         1)

@@ -1,6 +1,7 @@
 //===- Prompts.h - What is to be continued ----------------------*- C++ -*-===//
 #pragma once
 
+#include "runtime/commands/ModelPictures.h"
 #include "runtime/core/Json.h"
 #include "runtime/generate/GenerationConfig.h"
 
@@ -18,13 +19,16 @@ struct Prompt {
   std::optional<std::string> text;
   std::optional<Json> messages; ///< [{"role", "content"}, ...]
   std::vector<int32_t> tokens;
+  std::vector<std::string> pictures; ///< paths of files, in order
+  /// The same, once they are read.
+  std::optional<PreparedPictures> prepared;
   std::optional<int64_t> maxNewTokens;
   generate::SamplingSettings sampling;
   std::optional<std::vector<std::string>> stop;
 };
 
-/// One JSON object a line; empty lines are left out. An Input error names file,
-/// line and member.
+/// One JSON object a line; empty lines are left out. Paths of pictures begin at
+/// the file's folder. An Input error names file, line and member.
 Expected<std::vector<Prompt>>
 readPromptLines(const std::filesystem::path &path);
 

@@ -9,13 +9,15 @@ namespace {
 struct RunLogitsOptions {
   ProgramArguments program;
   LogitsTexts texts;
+  PictureOptions pictures;
 };
 
 Expected<Outcome> runLogits(const RunLogitsOptions &options,
                             const BaseOptions &common) {
   MBC_ASSIGN(Tokens tokens, readTokens(options.texts.tokens));
+  MBC_ASSIGN(Pixels pixels, readPixels(options.pictures));
   MBC_ASSIGN(RunnableModel model, options.program.open(common));
-  return computeLogits(model, tokens, options.texts.target, common);
+  return computeLogits(model, tokens, pixels, options.texts.target, common);
 }
 
 } // namespace
@@ -29,6 +31,7 @@ std::unique_ptr<BaseCommand> makeRunLogits(CLI::App &root) {
   auto options = std::make_shared<RunLogitsOptions>();
   options->program.declare(*command);
   options->texts.declare(*command);
+  options->pictures.declare(*command);
   command->examples(
       "  mbc-run logits llama.mbcp --weights Llama-3.2-1B --tokens "
       "1,2,3 -o out.npy\n"

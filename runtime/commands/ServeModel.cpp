@@ -16,18 +16,36 @@ namespace mbc {
 /// What runs may end by itself for so long, once a signal came.
 constexpr auto grace = std::chrono::seconds(5);
 
+/// Bytes of a request with pictures, at most: some photos in base64.
+constexpr uint64_t pictureBodyBytes = 32'000'000;
+
 namespace {
 
 class ServedText final : public serve::TextModel {
 public:
-  explicit ServedText(const ModelText &text) : text(text) {}
+  explicit ServedText(const GenerationModel &model, const ModelText &text)
+      : model(model), text(text) {}
 
   Expected<std::vector<int32_t>> encode(std::string_view words) const override {
-    return text.encode(words);
+    MBC_ASSIGN(std::vector<int32_t> tokens, text.encode(words));
+    if (model.sees()) // a text that says there were pictures
+      MBC_TRY(placePictures(tokens, {}, *model.program().vision));
+    return tokens;
   }
-  Expected<std::vector<int32_t>>
-  encodeChat(const Json &messages, const Json &variables) const override {
-    return text.encodeChat(messages, variables);
+  Expected<generate::EncodedPrompt>
+  encodeChat(const Json &messages, const Json &variables,
+             std::span<const std::string> pictures) const override {
+    generate::EncodedPrompt result;
+    PreparedPictures prepared;
+    if (!pictures.empty()) {
+      MBC_ASSIGN(const ModelPictures *eyes, model.pictures());
+      MBC_ASSIGN(prepared, eyes->decode(pictures));
+    }
+    MBC_ASSIGN(result.tokens, text.encodeChat(messages, variables));
+    if (!model.sees())
+      return result;
+    return placePictures(std::move(result.tokens), std::move(prepared),
+                         *model.program().vision);
   }
   std::string decode(std::span<const int32_t> ids) const override {
     return text.decode(ids, true);
@@ -37,6 +55,7 @@ public:
   }
 
 private:
+  const GenerationModel &model;
   const ModelText &text;
 };
 
@@ -69,7 +88,8 @@ Expected<Outcome> serveModel(RunnableModel runnable, const std::string &folder,
                              const ServeOptions &options,
                              const BaseOptions &common, Json details) {
   MBC_ASSIGN(auto model,
-             GenerationModel::open(std::move(runnable), options.tokenizer));
+             GenerationModel::open(std::move(runnable), options.tokenizer,
+                                   common.threads));
   MBC_ASSIGN(const ModelText *words, model->text());
   const program::ProgramT &program = model->program();
   int64_t most = program.length;
@@ -87,6 +107,11 @@ Expected<Outcome> serveModel(RunnableModel runnable, const std::string &folder,
   int64_t context =
       options.length.value_or(std::min(most, defaultServedLength));
 
+  serve::HttpOptions http = options.http;
+  if (model->sees())
+    http.bodyBytes = pictureBodyBytes;
+  http.bodyBytes = options.bodyBytes.value_or(http.bodyBytes);
+
   // Before the weights, which take their time.
   serve::Service *service = nullptr;
   serve::HttpServer::Log log;
@@ -96,12 +121,11 @@ Expected<Outcome> serveModel(RunnableModel runnable, const std::string &folder,
     log = logRequest;
   MBC_ASSIGN(auto server,
              serve::HttpServer::listen(
-                 options.http,
-                 [&](const auto &exchange) { service->handle(exchange); },
+                 http, [&](const auto &exchange) { service->handle(exchange); },
                  std::move(log)));
-  MBC_TRY(model->load(sequences * context, sequences, common));
+  MBC_TRY(model->load(sequences * context, sequences, options.drafts, common));
   generate::Engine &engine = model->engine();
-  ServedText text(*words);
+  ServedText text(*model, *words);
   serve::Service endpoints(
       {options.name.empty() ? folderName(folder) : options.name, engine, text,
        model->config(), context, sequences},
@@ -133,6 +157,8 @@ Expected<Outcome> serveModel(RunnableModel runnable, const std::string &folder,
   details.set("requests", endpoints.requestCount());
   details.set("prompt_tokens", endpoints.totals().promptTokens.load());
   details.set("completion_tokens", endpoints.totals().completionTokens.load());
+  if (options.drafts)
+    addDrafts(details, engine.statistics().drafts);
   details.set("memory", model->memoryJson());
   return Outcome{0, "", std::move(details)};
 }

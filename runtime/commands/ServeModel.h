@@ -1,6 +1,7 @@
 //===- ServeModel.h - A model behind HTTP -----------------------*- C++ -*-===//
 #pragma once
 
+#include "runtime/commands/DraftOptions.h"
 #include "runtime/commands/GenerationModel.h"
 #include "runtime/serve/HttpServer.h"
 
@@ -13,6 +14,7 @@ namespace mbc {
 struct ServeTexts {
   std::string host, port, name, apiKey, origin, tokenizer;
   std::string sequences, queue, length, maxBody, timeout;
+  DraftTexts drafts;
 
   template <typename Self> void declare(ChainedCommand<Self> &command);
 };
@@ -25,10 +27,13 @@ struct ServeOptions {
   /// Computed at a time; none: `defaultServedSequences`, or what the program
   /// does.
   std::optional<int64_t> sequences;
+  /// Of a request, at most; none: as `serveModel` takes them.
+  std::optional<uint64_t> bodyBytes;
   int64_t queue = 32; ///< texts that wait, at most
   /// Tokens of a text with its prompt; none: `defaultServedLength`, or what the
   /// model takes.
   std::optional<int64_t> length;
+  uint64_t drafts = 0; ///< tokens that are guessed ahead
 
   /// An Input error names the option. The key is that of the environment,
   /// MBC_API_KEY, where none is given.
@@ -73,14 +78,18 @@ void ServeTexts::declare(ChainedCommand<Self> &command) {
               "reserved for --sequences times as many (default: 4096, or what "
               "the model takes)")
       .option("--max-body", maxBody, "SIZE",
-              "Bytes of a request, such as 500KB (default: 4MB)")
+              "Bytes of a request, such as 500KB (default: 4MB; 32MB for a "
+              "model that sees pictures)")
       .option("--timeout", timeout, "SECONDS",
               "End connections on which nothing moves for so long (default: "
               "60)")
       .option("--cors", origin, "ORIGIN",
               "Let pages of this origin call the server, such as "
               "https://example.org, or '*' (default: none may)")
-      .option("--tokenizer", tokenizer, "DIR", tokenizerHelp);
+      .option("--tokenizer", tokenizer, "DIR",
+              "Take the tokenizer, the chat template and "
+              "generation_config.json from this folder");
+  drafts.declare(command);
 }
 
 } // namespace mbc

@@ -28,6 +28,7 @@ Expected<ServeOptions> ServeOptions::parse(const ServeTexts &texts) {
       parseCount("--sequences", texts.sequences, 1, 1024, result.sequences));
   MBC_TRY(parseCount("--queue", texts.queue, 0, 100'000, result.queue));
   MBC_TRY(parseCount("--length", texts.length, 2, 1 << 30, result.length));
+  MBC_ASSIGN(result.drafts, texts.drafts.parse());
   uint64_t seconds = 60;
   MBC_TRY(parseCount("--timeout", texts.timeout, 1, 86'400, seconds));
   result.http.idle = std::chrono::seconds(seconds);
@@ -37,7 +38,7 @@ Expected<ServeOptions> ServeOptions::parse(const ServeTexts &texts) {
       return inputError(fmt::format("option '--max-body' is {}, expected a "
                                     "size up to 1GB, such as 500KB",
                                     quote(texts.maxBody)));
-    result.http.bodyBytes = *bytes;
+    result.bodyBytes = *bytes;
   }
   result.name = texts.name;
   result.http.origin = texts.origin;

@@ -24,8 +24,14 @@ struct Result {
   std::string tap;        ///< the name by which it can be seen
   std::string part;       ///< "q", "gate"; empty: the whole value
   std::vector<Axis> axes; ///< all but the tokens
-  /// Whether a program can give it: it has a row for each token, of numbers.
+  /// Whether a program can give it: it has rows for each token.
   bool seen = true;
+  /// Integers: what is near is not equal.
+  bool integer = false;
+  /// Of a value that has numbers for each expert that a token has, along the
+  /// first axis: the value that says which, and of how many. Else empty.
+  std::string chosenBy = {};
+  int64_t experts = 0;
 };
 
 /// An operation of the declaration, of one kind of layer or outside of layers.

@@ -37,12 +37,13 @@ static Errors worse(const Errors &x, const Errors &y) {
 std::vector<Step> compareSteps(const Graph &graph, const Values &a,
                                const Values &b, double tolerance) {
   std::vector<Step> steps;
-  auto add = [&](Step step, const std::string &tap, int64_t layer) {
+  auto add = [&](Step step, const std::string &tap, int64_t layer,
+                 double allowed) {
     std::optional<Errors> errors = compareTap(tap, a, b, layer, layer);
     step.seen = errors.has_value();
     if (errors) {
       step.errors = *errors;
-      step.agrees = errors->within(tolerance);
+      step.agrees = errors->within(allowed);
     }
     steps.push_back(std::move(step));
   };
@@ -56,13 +57,13 @@ std::vector<Step> compareSteps(const Graph &graph, const Values &a,
              true,
              {},
              true},
-            stage.stack, layer);
+            stage.stack, layer, tolerance);
       continue;
     }
     for (const Result &result : stage.operation.results)
       if (result.part.empty())
         add({"", -1, result.tap, stage.operation.name, true, {}, true},
-            result.tap, 0);
+            result.tap, 0, result.integer ? 0 : tolerance);
   }
   return steps;
 }
@@ -213,7 +214,8 @@ compareOperations(const std::vector<Operation> &a,
         continue;
       one.errors = seen ? worse(one.errors, *errors) : *errors;
       seen = true;
-      agrees &= states[result.tap] = errors->within(tolerance);
+      agrees &= states[result.tap] =
+          errors->within(result.integer ? 0 : tolerance);
       if (!result.part.empty())
         one.parts.emplace_back(result.part, *errors);
     }
@@ -257,14 +259,32 @@ static std::string listOf(const std::set<int64_t> &numbers) {
   return text;
 }
 
+/// The experts of the places along the first axis that differ; empty where all
+/// that were chosen do.
+static std::set<int64_t> expertsOf(const Rows &chosen, const Rows &left,
+                                   const std::vector<bool> &differs) {
+  std::set<int64_t> all, some;
+  int64_t each = left.width / chosen.width;
+  for (int64_t row = 0; row < left.rows; ++row)
+    for (int64_t column = 0; column < left.width; ++column) {
+      auto expert = static_cast<int64_t>(chosen.row(row)[column / each]);
+      all.insert(expert);
+      if (differs[row * left.width + column])
+        some.insert(expert);
+    }
+  return all == some ? std::set<int64_t>() : some;
+}
+
 std::vector<std::string> placesOf(const Result &result, const Array &a,
                                   const Array &b, int64_t layerA,
-                                  int64_t layerB, double tolerance) {
+                                  int64_t layerB, double tolerance,
+                                  const Array *chosen) {
   Rows left = a.layer(layerA), right = b.layer(layerB);
   if (left.rows != right.rows || left.width != right.width)
     return {};
   std::set<int64_t> tokens;
   std::vector<std::set<int64_t>> places(result.axes.size());
+  std::vector<bool> differs(chosen ? left.rows * left.width : 0);
   for (int64_t row = 0; row < left.rows; ++row) {
     float most = 0;
     for (float value : left.row(row))
@@ -277,6 +297,8 @@ std::vector<std::string> placesOf(const Result &result, const Array &a,
           (!b.covered.empty() && !b.covered[column]))
         continue;
       tokens.insert(row);
+      if (chosen)
+        differs[row * left.width + column] = true;
       int64_t rest = column;
       for (size_t axis = result.axes.size(); axis-- > 0;) {
         places[axis].insert(rest % result.axes[axis].size);
@@ -294,6 +316,11 @@ std::vector<std::string> placesOf(const Result &result, const Array &a,
   say("positions", tokens, left.rows);
   for (size_t axis = 0; axis < result.axes.size(); ++axis) {
     const Axis &of = result.axes[axis];
+    if (axis == 0 && chosen) {
+      say("experts", expertsOf(chosen->layer(layerA), left, differs),
+          result.experts);
+      continue;
+    }
     if (of.parts.empty()) {
       say(of.name, places[axis], of.size);
       continue;

@@ -62,9 +62,11 @@ unseenBefore(const std::vector<OperationComparison> &operations, size_t guilty);
 
 /// Where a result differs: "positions 3 of 32", "kv_heads 0, 2 of 4", for each
 /// axis on which some places agree entirely; one sentence an axis. A number
-/// differs by more than `tolerance` times the largest of its row.
+/// differs by more than `tolerance` times the largest of its row. `chosen`: the
+/// numbers of the experts along the first axis, the same on both sides.
 std::vector<std::string> placesOf(const Result &result, const Array &a,
                                   const Array &b, int64_t layerA,
-                                  int64_t layerB, double tolerance);
+                                  int64_t layerB, double tolerance,
+                                  const Array *chosen = nullptr);
 
 } // namespace mbc::compare

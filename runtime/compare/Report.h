@@ -28,12 +28,13 @@ struct ParameterReport {
   std::vector<std::string> findings; ///< where and how they differ
 };
 
-/// The step at which the sides part.
+/// The step at which the sides part, or one whose weights differ though these
+/// tokens do not show it.
 struct Culprit {
   std::string operation, kind, place; ///< place: FILE:LINE:COLUMN
   std::string stack;                  ///< empty: outside of layers
   int64_t layer = -1;
-  OperationState state = OperationState::Differs;
+  OperationState state = OperationState::Differs; ///< Agrees: see `hidden`
   /// What it is blamed for, a sentence: weights, settings or program.
   std::string cause;
   std::vector<std::string> settings; ///< that differ
@@ -73,7 +74,11 @@ struct Report {
   std::map<int32_t, std::string> choiceTexts;
   double seconds = 0;
 
-  bool same() const { return first < 0; }
+  /// Weights differ that these tokens do not show: the culprits read them.
+  bool hidden = false;
+
+  bool runsAgree() const { return first < 0; }
+  bool same() const { return runsAgree() && !hidden; }
   double meanKl() const;
   double maxKl() const;
   int64_t sameFirst() const;

@@ -95,12 +95,15 @@ static std::string culpritSection(const Report &report) {
   std::string text;
   for (size_t i = 0; i < report.culprits.size(); ++i) {
     const Culprit &culprit = report.culprits[i];
-    text += fmt::format(
-        "<h2>{}{}</h2><p>Place: {}, operation {}, declared at {}.</p>",
-        i ? "Also wrong on its own: " : "Where it starts: ",
-        code(culprit.operation),
-        escapeHtml(stepText(culprit.stack, culprit.layer)),
-        escapeHtml(culprit.kind), code(culprit.place));
+    text += fmt::format("<h2>{}{}</h2><p>Place: {}, operation {}{}{}.</p>",
+                        report.hidden ? "Not shown by these tokens: "
+                        : i           ? "Also wrong on its own: "
+                                      : "Where it starts: ",
+                        code(culprit.operation),
+                        escapeHtml(stepText(culprit.stack, culprit.layer)),
+                        escapeHtml(culprit.kind),
+                        culprit.place.empty() ? "" : ", declared at ",
+                        culprit.place.empty() ? "" : code(culprit.place));
     text += "<p>Why: " + escapeHtml(culprit.cause) + ".</p>";
     if (!culprit.unseen.empty())
       text += "<p>Or one before it, whose values are not seen:</p>" +

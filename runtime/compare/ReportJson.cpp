@@ -128,9 +128,10 @@ Json reportJson(const Report &report) {
   json.set("config_differences", listOf(report.configDifferences));
   json.set("notes", listOf(report.notes));
   json.set("steps", all(report.steps, stepJson));
-  json.set("first", report.same() ? Json() : Json(report.first));
+  json.set("first", report.runsAgree() ? Json() : Json(report.first));
   json.set("operations", all(report.operations, operationJson));
   json.set("culprits", all(report.culprits, culpritJson));
+  json.set("hidden", report.hidden);
   json.set("weights", listOf(report.weightFindings));
   Json positions = Json::array();
   for (const RowAgreement &row : report.logits)

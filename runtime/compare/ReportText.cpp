@@ -71,11 +71,22 @@ static bool isExact(const Report &report) {
 }
 
 std::string verdictText(const Report &report) {
-  if (report.same())
-    return isExact(report)
-               ? "every layer and the logits are equal, number for number"
-               : fmt::format("every layer and the logits agree within {}",
-                             numberText(report.tolerance));
+  if (report.runsAgree()) {
+    std::string text =
+        isExact(report)
+            ? "every layer and the logits are equal, number for number"
+            : fmt::format("every layer and the logits agree within {}",
+                          numberText(report.tolerance));
+    if (!report.hidden)
+      return text;
+    text += "; yet weights differ, which these tokens do not show";
+    if (!report.culprits.empty())
+      text += fmt::format(
+          ": {} of {}, {}", report.culprits[0].operation,
+          stepText(report.culprits[0].stack, report.culprits[0].layer),
+          report.culprits[0].cause);
+    return text;
+  }
   const Step &step = report.steps[report.first];
   std::string where = step.stack.empty()
                           ? fmt::format("'{}', outside of layers", step.name)
@@ -183,9 +194,12 @@ static std::string namesText(const std::vector<std::string> &names) {
 
 static std::string culpritText(const Culprit &culprit, bool first) {
   std::string text = fmt::format(
-      "{}{} ({}) in {}, {}\n",
-      first ? "" : "also, on its own: ", culprit.operation, culprit.kind,
-      stepText(culprit.stack, culprit.layer), culprit.place);
+      "{}{} ({}) in {}{}{}\n",
+      first                                     ? ""
+      : culprit.state == OperationState::Agrees ? "also: "
+                                                : "also, on its own: ",
+      culprit.operation, culprit.kind, stepText(culprit.stack, culprit.layer),
+      culprit.place.empty() ? "" : ", ", culprit.place);
   text += fmt::format("  why: {}\n", culprit.cause);
   if (!culprit.unseen.empty())
     text += fmt::format("  or one before it, whose values are not seen: {}\n",

@@ -25,6 +25,8 @@ struct Engine::Sequence {
       : id(id), request(std::move(request)), sink(std::move(sink)),
         stops(this->request.stop), tokens(this->request.prompt) {
     result.promptTokens = static_cast<int64_t>(tokens.size());
+    for (const PlacedPicture &of : this->request.pictures.list)
+      marks.push_back({of.first, of.count, of.picture->digest});
   }
 
   double seconds() const {
@@ -33,6 +35,21 @@ struct Engine::Sequence {
   int64_t left() const { return static_cast<int64_t>(tokens.size()) - cached; }
   /// Whether its prompt is behind it.
   bool decodes() const { return !result.tokens.empty(); }
+  /// New tokens that may still come.
+  int64_t wanted() const {
+    return request.maxNewTokens - static_cast<int64_t>(result.tokens.size());
+  }
+  /// Of tokens [cached, cached + count).
+  std::span<const int32_t> positions(int64_t count) const {
+    std::span<const int32_t> all = request.pictures.positions;
+    return all.empty() ? all : all.subspan(3 * cached, 3 * count);
+  }
+  /// Takes the pixels of pictures that the state holds from memory.
+  void dropSeen() {
+    for (PlacedPicture &of : request.pictures.list)
+      if (of.first + of.count <= cached)
+        of.picture.reset();
+  }
 
   Id id;
   Request request;
@@ -40,9 +57,11 @@ struct Engine::Sequence {
   Clock::time_point submitted = Clock::now();
   StopStrings stops;
   std::unique_ptr<TokenText> text;
-  /// Prompt and generated ones; the state holds the first `cached`.
+  /// Prompt and generated ones, and at the end `drafts` that are guessed; the
+  /// state holds the first `cached`.
   std::vector<int32_t> tokens;
-  int64_t cached = 0;
+  int64_t cached = 0, drafts = 0;
+  std::vector<PictureMark> marks;
   SlotRange range;
   Result result;
 };
@@ -66,6 +85,13 @@ Status Engine::check(const Request &request) const {
           fmt::format("token {} of the prompt is outside of the vocabulary, "
                       "which has {}",
                       id, executor.vocabulary()));
+  if (const Pictures &pictures = request.pictures; !pictures.list.empty()) {
+    if (!executor.sees())
+      return inputError("the model sees no pictures: leave them out");
+    if (std::ssize(pictures.positions) != 3 * prompt)
+      return inputError("a prompt with pictures needs three numbers for the "
+                        "position of each token");
+  }
   if (request.maxNewTokens < 1)
     return inputError(fmt::format("{} new tokens are asked for, expected at "
                                   "least 1",
@@ -118,7 +144,8 @@ void Engine::release(Sequence &sequence) {
     return;
   size_t held =
       executor.sequencesAreIndependent() ? size_t(sequence.cached) : 0;
-  slotMap.giveBack(sequence.range, std::span(sequence.tokens).first(held));
+  slotMap.giveBack(sequence.range, std::span(sequence.tokens).first(held),
+                   sequence.marks);
   sequence.range = {};
 }
 
@@ -158,6 +185,9 @@ std::optional<Finish> Engine::advance(Sequence &sequence, Choice choice) {
     result.firstTokenSeconds = sequence.seconds();
   int32_t id = choice.token.id;
   sequence.tokens.push_back(id);
+  if (Pictures &pictures = sequence.request.pictures;
+      !pictures.positions.empty())
+    pictures.positions.insert(pictures.positions.end(), 3, pictures.next++);
   result.tokens.push_back(std::move(choice));
   bool stops =
       std::ranges::find(request.stopTokens, id) != request.stopTokens.end();
@@ -176,6 +206,44 @@ std::optional<Finish> Engine::advance(Sequence &sequence, Choice choice) {
     return Finish::StopString;
   if (static_cast<int64_t>(result.tokens.size()) >= request.maxNewTokens)
     return Finish::Length;
+  return std::nullopt;
+}
+
+/// Takes what a step has given, up to the end of the sequence if it is there.
+std::optional<Finish> Engine::advance(Sequence &sequence, const Part &part,
+                                      Continuation continuation) {
+  sequence.tokens.resize(sequence.tokens.size() - part.drafts);
+  sequence.drafts = 0;
+  bool decodes = sequence.decodes();
+  auto right = static_cast<int64_t>(continuation.choices.size()) - 1;
+  int64_t taken = 0;
+  std::optional<Finish> why;
+  for (Choice &choice : continuation.choices) {
+    // The state has what comes before the last token.
+    sequence.cached += taken > 0;
+    ++taken;
+    why = advance(sequence, std::move(choice));
+    if (why)
+      break;
+  }
+  // What was guessed behind the end was not tried.
+  DraftCounts drafted{why ? std::min(part.drafts, taken) : part.drafts,
+                      std::min(right, taken)};
+  sequence.result.drafts.add(drafted);
+  {
+    std::scoped_lock lock(mutex);
+    if (decodes) {
+      ++sums.continuations;
+      sums.continuedTokens += taken;
+    }
+    sums.drafts.add(drafted);
+  }
+  if (why)
+    return why;
+  std::vector<int32_t> &drafts = continuation.drafts;
+  sequence.drafts = std::min<int64_t>(drafts.size(), sequence.wanted() - 1);
+  sequence.tokens.insert(sequence.tokens.end(), drafts.begin(),
+                         drafts.begin() + sequence.drafts);
   return std::nullopt;
 }
 
@@ -214,7 +282,7 @@ void Engine::admit() {
     Sequence &next = *waiting.front();
     auto lease = slotMap.take(
         next.tokens, next.result.promptTokens + next.request.maxNewTokens,
-        independent);
+        independent, next.marks);
     if (!lease)
       return; // once others are over
     next.range = lease->range;
@@ -239,7 +307,8 @@ Expected<bool> Engine::step() {
 
   int64_t room = executor.rows(), prompts = 0;
   for (const auto &sequence : running)
-    room -= sequence->decodes();
+    if (sequence->decodes())
+      room -= sequence->left();
   std::vector<Part> parts;
   std::vector<Sequence *> of;
   for (const auto &sequence : running) {
@@ -255,7 +324,13 @@ Expected<bool> Engine::step() {
     part.tokens = std::span(sequence->tokens).subspan(sequence->cached, count);
     part.slot = sequence->range.first;
     part.cached = sequence->cached;
-    if (count == sequence->left())
+    part.drafts = sequence->drafts;
+    part.left = sequence->wanted();
+    part.positions = sequence->positions(count);
+    part.pictures = sequence->request.pictures.list;
+    if (count < sequence->left())
+      part.next = sequence->tokens[sequence->cached + count];
+    else
       part.choice = {&sequence->request.sampling, sequence->tokens,
                      sequence->result.tokens.size(),
                      sequence->request.logprobs};
@@ -264,29 +339,34 @@ Expected<bool> Engine::step() {
   }
 
   Clock::time_point start = Clock::now();
-  auto choices = executor.step(parts);
-  if (!choices) {
-    fail(choices.error());
-    return Failure(std::move(choices.error()));
+  auto continuations = executor.step(parts);
+  if (!continuations) {
+    fail(continuations.error());
+    return Failure(std::move(continuations.error()));
   }
   double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  auto continuation = continuations->begin();
+  int64_t tokens = 0;
+  std::vector<std::pair<Sequence *, Finish>> over;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    Sequence &sequence = *of[i];
+    sequence.cached +=
+        static_cast<int64_t>(parts[i].tokens.size()) - parts[i].drafts;
+    sequence.dropSeen();
+    if (!parts[i].choice.sampling)
+      continue;
+    size_t before = sequence.result.tokens.size();
+    if (auto why = advance(sequence, parts[i], std::move(*continuation++)))
+      over.emplace_back(&sequence, *why);
+    tokens += static_cast<int64_t>(sequence.result.tokens.size() - before);
+  }
   {
     std::scoped_lock lock(mutex);
     ++sums.steps;
     sums.prefillTokens += prompts;
     (prompts ? sums.prefillSeconds : sums.decodeSeconds) += seconds;
     if (!prompts)
-      sums.decodeTokens += static_cast<int64_t>(choices->size());
-  }
-
-  auto choice = choices->begin();
-  std::vector<std::pair<Sequence *, Finish>> over;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    of[i]->cached += static_cast<int64_t>(parts[i].tokens.size());
-    if (!parts[i].choice.sampling)
-      continue;
-    if (auto why = advance(*of[i], std::move(*choice++)))
-      over.emplace_back(of[i], *why);
+      sums.decodeTokens += tokens;
   }
   for (auto [sequence, why] : over) {
     auto found =

@@ -33,6 +33,7 @@ public:
 /// A text to continue.
 struct Request {
   std::vector<int32_t> prompt; ///< at least a token
+  Pictures pictures = {};      ///< in the prompt
   int64_t maxNewTokens = 0;    ///< at least 1
   Sampling sampling;
   /// Tokens that end the text; not part of it.
@@ -48,6 +49,21 @@ enum class Finish { StopToken, StopString, Length, Cancelled };
 /// "stop_token", "stop_string", "length", "cancelled".
 std::string_view finishName(Finish finish);
 
+/// What became of tokens that were guessed.
+struct DraftCounts {
+  int64_t tried = 0, accepted = 0;
+
+  /// The share that was right; 0 where none was tried.
+  double rate() const {
+    return tried ? static_cast<double>(accepted) / static_cast<double>(tried)
+                 : 0;
+  }
+  void add(const DraftCounts &other) {
+    tried += other.tried;
+    accepted += other.accepted;
+  }
+};
+
 /// What has become of a request. Seconds are since `submit`.
 struct Result {
   /// Generated tokens in order, with the stop token or those of the stop
@@ -59,6 +75,7 @@ struct Result {
   int64_t promptTokens = 0;
   /// Of these, tokens that the state had from an earlier request.
   int64_t reusedTokens = 0;
+  DraftCounts drafts;
   double firstTokenSeconds = 0, seconds = 0;
 };
 
@@ -85,11 +102,23 @@ struct EngineOptions {
 /// other sequences get a token in them.
 struct EngineStatistics {
   int64_t prefillTokens = 0, decodeTokens = 0, steps = 0;
+  /// Tokens of sequences that had their prompt behind them, and how often one
+  /// of these was in a step.
+  int64_t continuedTokens = 0, continuations = 0;
+  DraftCounts drafts;
+
+  /// Tokens that a sequence got in a step; 0 where none was continued.
+  double tokensPerStep() const {
+    return continuations ? static_cast<double>(continuedTokens) /
+                               static_cast<double>(continuations)
+                         : 0;
+  }
   double prefillSeconds = 0, decodeSeconds = 0;
 };
 
 /// Generates for any number of requests at once. In every step each sequence
-/// that has its prompt behind it gets a token, and prompts fill the rows that
+/// that has its prompt behind it gets a token, or more where the executor
+/// guesses ahead and was right, and prompts fill the rows that
 /// are left, first come first served. A request is admitted once the state has
 /// room for its prompt and all its new tokens; what a finished one leaves there
 /// is kept until room is needed, and a prompt that begins alike begins there.
@@ -134,6 +163,8 @@ private:
   bool takeInbox();
   void admit();
   std::optional<Finish> advance(Sequence &sequence, Choice choice);
+  std::optional<Finish> advance(Sequence &sequence, const Part &part,
+                                Continuation continuation);
   void finish(std::unique_ptr<Sequence> sequence, Finish why);
   void fail(const Error &error);
   void end(std::unique_ptr<Sequence> sequence, Expected<Result> result);

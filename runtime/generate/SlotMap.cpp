@@ -31,15 +31,26 @@ std::optional<int64_t> SlotMap::findHole(int64_t count) const {
   return std::nullopt;
 }
 
-std::optional<SlotMap::Lease> SlotMap::take(std::span<const int32_t> prompt,
-                                            int64_t count, bool reuse) {
+int64_t SlotMap::Left::common(std::span<const int32_t> prompt,
+                              std::span<const PictureMark> shown) const {
+  int64_t count = std::ranges::mismatch(prompt, tokens).in1 - prompt.begin();
+  auto [mine, theirs] = std::ranges::mismatch(pictures, shown);
+  if (mine != pictures.end())
+    count = std::min(count, mine->first);
+  if (theirs != shown.end())
+    count = std::min(count, theirs->first);
+  return count;
+}
+
+std::optional<SlotMap::Lease>
+SlotMap::take(std::span<const int32_t> prompt, int64_t count, bool reuse,
+              std::span<const PictureMark> pictures) {
   Lease lease;
   if (reuse) {
     auto best = left.end();
     for (auto of = left.begin(); of != left.end(); ++of) {
-      int64_t common =
-          std::ranges::mismatch(prompt, of->tokens).in1 - prompt.begin();
-      common = std::min(common, static_cast<int64_t>(prompt.size()) - 1);
+      int64_t common = std::min(of->common(prompt, pictures),
+                                static_cast<int64_t>(prompt.size()) - 1);
       // Little in common is not worth what would be overwritten.
       auto least =
           static_cast<int64_t>(std::min(prompt.size(), of->tokens.size())) / 2;
@@ -69,12 +80,14 @@ std::optional<SlotMap::Lease> SlotMap::take(std::span<const int32_t> prompt,
   }
 }
 
-void SlotMap::giveBack(SlotRange range, std::span<const int32_t> tokens) {
+void SlotMap::giveBack(SlotRange range, std::span<const int32_t> tokens,
+                       std::span<const PictureMark> pictures) {
   std::erase_if(taken, [&](SlotRange other) { return overlap(range, other); });
   // Of a range only what holds tokens is remembered.
   if (!tokens.empty())
     left.push_front({{range.first, static_cast<int64_t>(tokens.size())},
-                     {tokens.begin(), tokens.end()}});
+                     {tokens.begin(), tokens.end()},
+                     {pictures.begin(), pictures.end()}});
 }
 
 int64_t SlotMap::free() const {

@@ -1,6 +1,8 @@
 //===- SlotMap.h - Which sequence has which slots of the state --*- C++ -*-===//
 #pragma once
 
+#include "runtime/generate/EncodedPrompt.h"
+
 #include <cstdint>
 #include <list>
 #include <optional>
@@ -29,11 +31,15 @@ public:
 
   /// `count` slots for a text that begins with `prompt`, the last token of
   /// which is always left to compute; none where they are not free now.
-  /// `reuse`: whether what is remembered may be used.
+  /// `reuse`: whether what is remembered may be used. Tokens of a picture are
+  /// equal for any picture: `pictures` says which they are.
   std::optional<Lease> take(std::span<const int32_t> prompt, int64_t count,
-                            bool reuse = true);
-  /// Gives a range back. `tokens`: what the state holds from its start on.
-  void giveBack(SlotRange range, std::span<const int32_t> tokens);
+                            bool reuse = true,
+                            std::span<const PictureMark> pictures = {});
+  /// Gives a range back. `tokens`: what the state holds from its start on;
+  /// `pictures` may lie behind them.
+  void giveBack(SlotRange range, std::span<const int32_t> tokens,
+                std::span<const PictureMark> pictures = {});
   /// Forgets what is remembered.
   void forget() { left.clear(); }
 
@@ -45,6 +51,11 @@ private:
   struct Left {
     SlotRange range;
     std::vector<int32_t> tokens;
+    std::vector<PictureMark> pictures;
+
+    /// Leading tokens that a prompt has in common.
+    int64_t common(std::span<const int32_t> prompt,
+                   std::span<const PictureMark> shown) const;
   };
 
   std::optional<int64_t> findHole(int64_t count) const;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fmt/format.h>
 
 namespace mbc::host {
 
@@ -61,7 +62,8 @@ void attendTile(const AttentionCall &call, const Sequence &sequence,
   for (int64_t k0 = start; k0 < last; k0 += blockKeys) {
     int64_t count = std::min(blockKeys, last - k0);
     auto state = [&](const StateRows &rows, int64_t size) {
-      return rows.data + ((sequence.slot + k0) * rows.width + head * size) *
+      int64_t apart = rows.headStride ? rows.headStride : size;
+      return rows.data + ((sequence.slot + k0) * rows.width + head * apart) *
                              sizeOf(rows.elem);
     };
     kernel.dots({m, count, d, s.q.data(), d, elem, state(call.keys, d),
@@ -124,11 +126,10 @@ void append(const BoundView &view, const StateRows &state,
     });
 }
 
-void attend(const AttentionCall &call, std::span<const Sequence> sequences,
-            ThreadPool &pool) {
+/// Attends over keys and values that are where the call says.
+static void attendTiles(const AttentionCall &call,
+                        std::span<const Sequence> sequences, ThreadPool &pool) {
   const Kernels &kernel = kernels();
-  append(*call.k, call.keys, sequences, pool);
-  append(*call.v, call.values, sequences, pool);
   struct Tile {
     const Sequence *sequence;
     int64_t head, first, rows;
@@ -152,6 +153,34 @@ void attend(const AttentionCall &call, std::span<const Sequence> sequences,
     attendTile(call, *tile.sequence, tile.head, tile.first, tile.rows,
                scratch[worker], kernel);
   });
+}
+
+void attend(const AttentionCall &call, std::span<const Sequence> sequences,
+            ThreadPool &pool) {
+  append(*call.k, call.keys, sequences, pool);
+  append(*call.v, call.values, sequences, pool);
+  attendTiles(call, sequences, pool);
+}
+
+Status attendParts(AttentionCall call, const BoundView *ends, int64_t rows,
+                   ThreadPool &pool) {
+  auto rowsIn = [](const BoundView &view) {
+    return StateRows{view.data, view.strides[0], view.elem, view.strides[1]};
+  };
+  // Rows of the call are the state that nothing is remembered in.
+  call.keys = rowsIn(*call.k);
+  call.values = rowsIn(*call.v);
+  std::vector<Sequence> parts;
+  auto *end = ends ? reinterpret_cast<const int32_t *>(ends->data) : nullptr;
+  if (end)
+    MBC_TRY(checkParts({end, static_cast<size_t>(rows)}));
+  for (int64_t begin = 0; begin < rows;) {
+    int64_t behind = end ? end[begin] : rows;
+    parts.push_back({begin, behind - begin, begin, 0});
+    begin = behind;
+  }
+  attendTiles(call, parts, pool);
+  return {};
 }
 
 } // namespace mbc::host

@@ -1,23 +1,21 @@
 //===- Attention.h - Grouped-query attention over a state -------*- C++ -*-===//
 #pragma once
 
+#include "runtime/core/Error.h"
 #include "runtime/host/RowKernels.h"
+#include "runtime/program/Call.h"
 
 #include <span>
 
 namespace mbc::host {
 
-/// A sequence's part of a call: rows [begin, begin + count) of the packed axis
-/// come after `cached` tokens that the state holds from slot `slot` on.
-struct Sequence {
-  int64_t begin, count, slot, cached;
-};
-
-/// Keys or values of one layer: a row of `width` elements for each slot.
+/// Keys or values of one layer: a row of elements for each slot, `width` apart.
 struct StateRows {
   std::byte *data = nullptr;
   int64_t width = 0;
   Elem elem = Elem::F32;
+  /// From one head to the next; 0: heads lie side by side.
+  int64_t headStride = 0;
 };
 
 /// Writes the rows of a call, [rows, heads, size] or [rows, size], to their
@@ -27,7 +25,7 @@ void append(const BoundView &view, const StateRows &state,
 
 struct AttentionCall {
   const BoundView *q, *k, *v, *out; ///< [rows, kv, group, d], [rows, kv, d]
-  StateRows keys, values;
+  StateRows keys, values;           ///< of `attend` with a state
   double scale;
   bool causal;
   int64_t window; ///< tokens, 0: all
@@ -38,5 +36,12 @@ struct AttentionCall {
 /// exists. The same bits for any number of threads.
 void attend(const AttentionCall &call, std::span<const Sequence> sequences,
             ThreadPool &pool);
+
+/// Attends without a state: of `rows` rows each sees those of its part. `ends`
+/// [rows] says for each the number behind the last one of its part; null: all
+/// are one. An Input error for ends that are of no parts. The same bits for a
+/// part in any company.
+Status attendParts(AttentionCall call, const BoundView *ends, int64_t rows,
+                   ThreadPool &pool);
 
 } // namespace mbc::host

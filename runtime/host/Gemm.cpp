@@ -62,7 +62,8 @@ void multiply(const Product &p, ThreadPool &pool, ProductScratch &scratch) {
   if (p.m == 0)
     return;
   const Kernels &k = kernels();
-  bool pairs = k.bf16Dot && p.xElem == Elem::BF16 && p.wElem == Elem::BF16;
+  bool pairs = k.bf16Dot && p.xElem == Elem::BF16 &&
+               (p.wElem == Elem::BF16 || p.wElem == Elem::F8);
   const std::byte *x = p.x;
   int64_t ldx = p.ldx;
   Elem xElem = pairs ? Elem::BF16 : Elem::F32;
@@ -109,7 +110,9 @@ void multiply(const Product &p, ThreadPool &pool, ProductScratch &scratch) {
       const std::byte *w =
           run->data + (w0 + task.n0 - run->first) * p.ldw * sizeOf(p.wElem);
       k.dots({task.m, task.n, p.k, x + task.m0 * ldx * int64_t(sizeOf(xElem)),
-              ldx, xElem, w, p.ldw, p.wElem, sums.data(), blockColumns});
+              ldx, xElem, w, p.ldw, p.wElem, sums.data(), blockColumns,
+              run->scales, run->row + w0 + task.n0 - run->first, p.blockRows,
+              p.blockCols});
       finish(p, k, sums.data(), blockColumns, task);
     }
   });

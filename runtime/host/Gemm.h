@@ -20,6 +20,8 @@ struct Product {
   std::span<const RowRun> w; ///< the n rows, of each group
   int64_t ldw;
   Elem wElem;
+  /// Of FP8: rows and columns of the blocks that have a scale.
+  int64_t blockRows, blockCols;
   const std::byte *bias; ///< or null
   Elem biasElem;
   std::byte *out;

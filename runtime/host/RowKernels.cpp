@@ -154,7 +154,7 @@ void runRows(const program::RowKernelT &kernel,
 }
 
 void copyRows(const BoundView &from, const BoundView &to, int64_t rows,
-              ThreadPool &pool) {
+              ThreadPool &pool, bool integers) {
   const Kernels &k = kernels();
   int64_t elements = 1;
   for (size_t i = 1; i < from.dims.size(); ++i)
@@ -165,7 +165,11 @@ void copyRows(const BoundView &from, const BoundView &to, int64_t rows,
     values.resize(elements);
     int64_t at = static_cast<int64_t>(row);
     forEachRun(from, at, [&](std::byte *p, int64_t count, int64_t done) {
-      k.toFloat(from.elem, p, values.data() + done, count);
+      if (integers)
+        std::copy_n(reinterpret_cast<const int32_t *>(p), count,
+                    values.data() + done);
+      else
+        k.toFloat(from.elem, p, values.data() + done, count);
     });
     forEachRun(to, at, [&](std::byte *p, int64_t count, int64_t done) {
       k.fromFloat(to.elem, values.data() + done, p, count);

@@ -33,8 +33,9 @@ void runRows(const program::RowKernelT &kernel,
              std::span<const BoundView *const> operands, int64_t rows,
              ThreadPool &pool);
 
-/// Copies `rows` rows of a view into another of the same sizes.
+/// Copies `rows` rows of a view into another of the same sizes. `integers`:
+/// `from` holds int32, which become the nearest numbers.
 void copyRows(const BoundView &from, const BoundView &to, int64_t rows,
-              ThreadPool &pool);
+              ThreadPool &pool, bool integers = false);
 
 } // namespace mbc::host

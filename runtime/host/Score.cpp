@@ -47,13 +47,38 @@ private:
   int64_t most = 0;
 };
 
+/// Gives a call the pictures of its rows, which begin at `row`.
+void giveSight(Call &call, const Sight &sight, int64_t row,
+               std::vector<int32_t> &place) {
+  if (sight.place.empty())
+    return;
+  auto rows = std::span(sight.place).subspan(row, call.rows);
+  place.assign(rows.begin(), rows.end());
+  auto seen = [](int32_t feature) { return feature >= 0; };
+  auto first = std::ranges::find_if(place, seen);
+  int64_t count = std::ranges::count_if(place, seen), before = 0;
+  if (count > 0)
+    before = *first;
+  for (int32_t &feature : place)
+    if (seen(feature))
+      feature -= static_cast<int32_t>(before);
+  int64_t width = static_cast<int64_t>(sight.features.size()) /
+                  std::ranges::count_if(sight.place, seen);
+  call.inputs["place"] = place;
+  call.inputs["positions"] =
+      std::span(sight.positions).subspan(row * 3, call.rows * 3);
+  call.floats["features"] =
+      std::span(sight.features).subspan(before * width, count * width);
+}
+
 } // namespace
 
 Status score(Session &session, const program::ProgramT &program,
              std::span<const int32_t> tokens, int64_t batch, int64_t length,
              const std::function<Status(int64_t, const Outputs &)> &sink,
-             const decltype(Call::oneLayer) &oneLayer) {
+             const decltype(Call::oneLayer) &oneLayer, const Sight &sight) {
   std::map<std::string, std::vector<float>> arrays;
+  std::vector<int32_t> place;
   for (int64_t first = 0; first < batch;) {
     // Sequences that one call holds whole go together: a row has the same bits
     // in any company.
@@ -76,6 +101,7 @@ Status score(Session &session, const program::ProgramT &program,
       call.oneLayer = oneLayer;
       call.inputs["tokens"] = tokens.subspan(row, call.rows);
       later.give(call, row);
+      giveSight(call, sight, row, place);
       for (const auto &port : function->outputs) {
         int64_t width = 1;
         for (size_t i = 1; i < port->dims.size(); ++i)

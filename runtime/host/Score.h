@@ -17,15 +17,25 @@ inline constexpr const char *draftOutput = "draft";
 /// What a call gives, by the names of the function's outputs.
 using Outputs = decltype(Call::outputs);
 
+/// What of a text is pictures; empty: nothing.
+struct Sight {
+  std::vector<int32_t> positions; ///< [rows, 3]
+  /// [rows]: which of the features takes the place of a token, -1: none. They
+  /// come in order.
+  std::vector<int32_t> place;
+  std::vector<float> features; ///< [features, hidden]
+};
+
 /// Runs `batch` sequences of `length` tokens each, in chunks of the functions'
 /// rows, or as many at once as fit such a chunk and the state; hands on what
 /// the [batch * length] rows give, in order: `sink(first row, outputs of some
 /// rows)`. Of outputs in `oneLayer` that layer is computed alone, as
-/// `Call::oneLayer` says.
+/// `Call::oneLayer` says. `sight`: of all rows.
 Status score(Session &session, const program::ProgramT &program,
              std::span<const int32_t> tokens, int64_t batch, int64_t length,
              const std::function<Status(int64_t row, const Outputs &)> &sink,
-             const decltype(Call::oneLayer) &oneLayer = {});
+             const decltype(Call::oneLayer) &oneLayer = {},
+             const Sight &sight = {});
 
 /// Tokens of state with which `score` packs as many sequences as its functions
 /// take.

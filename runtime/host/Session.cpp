@@ -5,6 +5,7 @@
 #include "runtime/core/DType.h"
 #include "runtime/host/LatentAttention.h"
 #include "runtime/host/Routing.h"
+#include "runtime/program/RopeFrequencies.h"
 
 #include <algorithm>
 #include <cmath>
@@ -16,9 +17,10 @@ namespace mbc::host {
 namespace {
 
 Elem elemOf(plan::DType dtype) {
-  return dtype == plan::DType::BF16  ? Elem::BF16
-         : dtype == plan::DType::F16 ? Elem::F16
-                                     : Elem::F32;
+  return dtype == plan::DType::BF16     ? Elem::BF16
+         : dtype == plan::DType::F16    ? Elem::F16
+         : dtype == plan::DType::F8E4M3 ? Elem::F8
+                                        : Elem::F32;
 }
 
 } // namespace
@@ -54,89 +56,19 @@ Status Session::load(const WeightSource &source, Progress &progress) {
 // Frames
 //===----------------------------------------------------------------------===//
 
-Status Session::bindInputs(Frame &frame) {
-  const Call &call = *frame.call;
-  const program::FunctionT &function = *frame.function;
-  if (call.rows <= 0 || call.rows > function.rows)
-    return inputError(fmt::format("'{}' takes 1 to {} tokens, found {}",
-                                  function.name, function.rows, call.rows));
-  int64_t next = 0;
-  for (const Sequence &sequence : call.sequences) {
-    if (sequence.begin != next || sequence.count <= 0)
-      return inputError(fmt::format(
-          "the sequences of a call to '{}' have a gap", function.name));
-    next += sequence.count;
-    if (sequence.slot < 0 || sequence.cached < 0 ||
-        sequence.slot + sequence.cached + sequence.count > options.slots)
-      return inputError(fmt::format(
-          "a sequence of {} tokens does not fit the {} that the state holds",
-          sequence.cached + sequence.count, options.slots));
-  }
-  if (next != call.rows)
-    return inputError(fmt::format("the sequences of a call to '{}' have {} "
-                                  "tokens, expected {}",
-                                  function.name, next, call.rows));
-  frame.rows = call.rows;
-  frame.outputs = 0;
-  for (const auto &port : function.inputs) {
-    int64_t width = 1;
-    for (size_t i = 1; i < port->dims.size(); ++i)
-      width *= port->dims[i];
-    std::vector<int32_t> &values = frame.ports.emplace_back();
-    auto given = call.inputs.find(port->name);
-    if (given != call.inputs.end()) {
-      values.assign(given->second.begin(), given->second.end());
-    } else if (port->name == "positions") {
-      // Every number of a position is the place in the sequence.
-      for (const Sequence &sequence : call.sequences)
-        for (int64_t i = 0; i < sequence.count; ++i)
-          values.insert(values.end(), width,
-                        static_cast<int32_t>(sequence.cached + i));
-    } else {
-      return inputError(
-          fmt::format("'{}' needs the input '{}'", function.name, port->name));
-    }
-    int64_t capacity = width * port->dims[0];
-    bool ofRows = port->dims[0] == function.rows;
-    if (static_cast<int64_t>(values.size()) > capacity ||
-        values.size() % width != 0 ||
-        (ofRows && static_cast<int64_t>(values.size()) != width * call.rows))
-      return inputError(fmt::format(
-          "input '{}' of '{}' has {} numbers, expected {}{}", port->name,
-          function.name, values.size(), ofRows ? "" : "at most ",
-          ofRows ? width * call.rows : capacity));
-    if (port->name == "outputs") {
-      frame.outputs = static_cast<int64_t>(values.size());
-      for (int32_t row : values)
-        if (row < 0 || row >= call.rows)
-          return inputError(fmt::format("output row {} of {}", row, call.rows));
-    }
-    if (port->name == "tokens")
-      for (int32_t token : values)
-        if (token < 0 || static_cast<uint32_t>(token) >= program.vocab)
-          return inputError(
-              fmt::format("token {} is outside of the vocabulary of {}", token,
-                          program.vocab));
-    values.resize(capacity);
-  }
-  for (const auto &port : function.outputs) {
+/// With room for all rows, as a program may read them; memory of rows that are
+/// not given is never touched.
+Status Session::bindFloats(Frame &frame) {
+  for (size_t i = 0; i < frame.bound.floats.size(); ++i) {
+    const program::PortT &port = *frame.function->inputs[i];
+    Memory &memory = frame.floats.emplace_back();
+    if (port.dtype == plan::DType::I32)
+      continue;
     uint64_t elements = 1;
-    for (uint32_t dim : port->dims)
+    for (uint32_t dim : port.dims)
       elements *= dim;
-    uint64_t width = elements / port->dims[0];
-    if (auto one = call.oneLayer.find(port->name); one != call.oneLayer.end()) {
-      if (port->dims.size() < 2 || one->second >= port->dims[1])
-        return inputError(fmt::format("output '{}' of '{}' has no layer {}",
-                                      port->name, function.name, one->second));
-      width /= port->dims[1];
-    }
-    int64_t rows = port->dims[0] == function.rows ? frame.rows : frame.outputs;
-    auto given = call.outputs.find(port->name);
-    if (given == call.outputs.end() ||
-        given->second.size() != width * static_cast<uint64_t>(rows))
-      return inputError(fmt::format(
-          "output '{}' of '{}' needs room for {} numbers", port->name,
-          function.name, width * static_cast<uint64_t>(rows)));
+    MBC_ASSIGN(memory, Memory::allocate(elements * sizeof(float), "an input"));
+    std::ranges::copy(std::as_bytes(frame.bound.floats[i]), memory.data);
   }
   return {};
 }
@@ -166,9 +98,11 @@ Status Session::bindViews(Frame &frame) {
       bindWeight(frame, frame.views.size() - 1, 0);
       break;
     case program::Space::Input:
-      bound.data =
-          reinterpret_cast<std::byte *>(frame.ports[view->index].data()) +
-          view->offset;
+      bound.data = (view->dtype == plan::DType::I32
+                        ? reinterpret_cast<std::byte *>(
+                              frame.bound.numbers[view->index].data())
+                        : frame.floats[view->index].data) +
+                   view->offset;
       break;
     case program::Space::Output: {
       const std::string &name = frame.function->outputs[view->index]->name;
@@ -202,14 +136,6 @@ Status Session::bindLayer(Frame &frame, uint32_t layer) {
   return {};
 }
 
-/// Rows of the call that a view has: its first dimension says which count.
-/// Rows of experts are several for each token.
-int64_t Session::rowsOf(const Frame &frame, const BoundView &view) const {
-  if (view.dims[0] % frame.function->rows == 0)
-    return frame.rows * (view.dims[0] / frame.function->rows);
-  return frame.outputs ? std::min(frame.outputs, view.dims[0]) : view.dims[0];
-}
-
 StateRows Session::state(size_t index, size_t part, uint32_t layer) const {
   const program::StateT &table = *program.states[index];
   StateRows rows;
@@ -227,23 +153,6 @@ StateRows Session::state(size_t index, size_t part, uint32_t layer) const {
 // Commands
 //===----------------------------------------------------------------------===//
 
-/// The inverse frequencies of a dynamic rope for a sequence of `length`: its
-/// base grows beyond the original length.
-static std::vector<float> dynamicFrequencies(const program::RopeT &rope,
-                                             int64_t length) {
-  size_t pairs = rope.inv_freq.size();
-  double dim = 2.0 * static_cast<double>(pairs);
-  double grown = rope.factor * static_cast<double>(length) / rope.original -
-                 (rope.factor - 1);
-  double base = rope.theta * std::pow(grown, dim / (dim - 2));
-  std::vector<float> table(pairs);
-  for (size_t i = 0; i < pairs; ++i)
-    table[i] =
-        1.0f / std::pow(static_cast<float>(base),
-                        static_cast<float>(2 * i) / static_cast<float>(dim));
-  return table;
-}
-
 void Session::computeAngles(const Frame &frame,
                             const program::AnglesT &angles) {
   const program::RopeT &rope = *program.ropes[angles.rope];
@@ -254,19 +163,11 @@ void Session::computeAngles(const Frame &frame,
   int64_t stride = positions.strides[0];
   std::vector<float> frequencies(rope.inv_freq);
   if (rope.dynamic) {
-    // As transformers: grown with the longest length, and back once a call
-    // is short again.
     int64_t length = 0;
     for (int64_t row = 0; row < rows; ++row)
       length = std::max<int64_t>(length, numbers[row * stride] + 1);
     int64_t &longest = ropeLengths[angles.rope];
-    if (std::ranges::all_of(frame.call->sequences,
-                            [](const Sequence &of) { return of.cached == 0; }))
-      longest = 0;
-    if (length > std::max<int64_t>(longest, rope.original))
-      longest = length;
-    if (length < rope.original)
-      longest = 0;
+    longest = longestLength(rope, longest, length, frame.call->sequences);
     if (longest > rope.original)
       frequencies = dynamicFrequencies(rope, longest);
   }
@@ -304,7 +205,14 @@ Product Session::productOf(const Frame &frame, uint32_t xView,
   product.xElem = x.elem;
   whole = {0, product.n * (last > 1 ? w.dims[0] : 1), w.data};
   std::span<const RowRun> runs = frame.rowsOf[weightView];
-  product.w = runs.size() > 1 ? runs : std::span(&whole, 1);
+  product.w =
+      runs.size() > 1 || w.elem == Elem::F8 ? runs : std::span(&whole, 1);
+  if (w.elem == Elem::F8) {
+    const auto &block =
+        program.weights[frame.function->views[weightView]->index]->block;
+    product.blockRows = block[0];
+    product.blockCols = block[1];
+  }
   product.ldw = w.strides[last - 1];
   product.wElem = w.elem;
   product.out = out.data;
@@ -328,6 +236,35 @@ Status Session::multiplyGroups(const Frame &frame,
   return {};
 }
 
+Status Session::placeFeatures(const Frame &frame,
+                              const program::PlaceT &place) {
+  const BoundView &features = frame.views[place.features],
+                  &out = frame.views[place.out];
+  const program::ViewT &from = *frame.function->views[place.features];
+  int64_t given = from.space == program::Space::Input
+                      ? frame.bound.given[from.index]
+                      : rowsOf(frame, features);
+  auto *places =
+      reinterpret_cast<const int32_t *>(frame.views[place.places].data);
+  int64_t width = out.dims[1];
+  std::vector<float> values(width);
+  for (int64_t row = 0; row < rowsOf(frame, out); ++row) {
+    if (places[row] == noPlace)
+      continue;
+    if (places[row] < 0 || places[row] >= given)
+      return inputError(
+          fmt::format("row {} of {} features is placed", places[row], given));
+    kernels().toFloat(features.elem,
+                      features.data + places[row] * features.strides[0] *
+                                          sizeOf(features.elem),
+                      values.data(), width);
+    kernels().fromFloat(out.elem, values.data(),
+                        out.data + row * out.strides[0] * sizeOf(out.elem),
+                        width);
+  }
+  return {};
+}
+
 Status Session::runCommand(Frame &frame, const program::OpUnion &op,
                            uint32_t layer) {
   std::vector<BoundView> &views = frame.views;
@@ -344,7 +281,7 @@ Status Session::runCommand(Frame &frame, const program::OpUnion &op,
     return multiplyGroups(frame, *grouped);
   } else if (const auto *rows = op.AsRows()) {
     std::vector<const BoundView *> operands;
-    int64_t count = frame.rows;
+    int64_t count = frame.bound.rows;
     for (uint32_t operand : rows->operands) {
       operands.push_back(&views[operand]);
       if (!views[operand].shared)
@@ -360,13 +297,15 @@ Status Session::runCommand(Frame &frame, const program::OpUnion &op,
     call.k = &views[attention->k];
     call.v = &views[attention->v];
     call.out = &views[attention->out];
-    if (attention->state < 0 || attention->ends >= 0)
-      return inputError("attention without a state has no host kernel yet");
-    call.keys = state(attention->state, 0, layer);
-    call.values = state(attention->state, 1, layer);
     call.scale = attention->scale;
     call.causal = attention->causal;
     call.window = attention->window;
+    if (attention->state < 0)
+      return attendParts(
+          call, attention->ends < 0 ? nullptr : &views[attention->ends],
+          rowsOf(frame, *call.q), pool);
+    call.keys = state(attention->state, 0, layer);
+    call.values = state(attention->state, 1, layer);
     attend(call, frame.call->sequences, pool);
   } else if (const auto *latent = op.AsLatentAttention()) {
     LatentCall call{};
@@ -419,14 +358,17 @@ Status Session::runCommand(Frame &frame, const program::OpUnion &op,
   } else if (const auto *take = op.AsTake()) {
     const BoundView &x = views[take->x], &out = views[take->out];
     auto *rows = reinterpret_cast<const int32_t *>(views[take->rows].data);
+    int64_t count = rowsOf(frame, x);
     for (int64_t row = 0; row < rowsOf(frame, out); ++row) {
-      if (rows[row] < 0 || rows[row] >= x.dims[0])
+      if (rows[row] < 0 || rows[row] >= count)
         return inputError(
-            fmt::format("row {} of {} is taken", rows[row], x.dims[0]));
+            fmt::format("row {} of {} is taken", rows[row], count));
       std::memcpy(out.data + row * out.strides[0] * sizeOf(out.elem),
                   x.data + rows[row] * x.strides[0] * sizeOf(x.elem),
                   out.dims[1] * sizeOf(out.elem));
     }
+  } else if (const auto *place = op.AsPlace()) {
+    return placeFeatures(frame, *place);
   } else if (const auto *tap = op.AsTap()) {
     BoundView to = views[tap->to];
     int64_t only = frame.oneLayer[tap->to];
@@ -436,7 +378,8 @@ Status Session::runCommand(Frame &frame, const program::OpUnion &op,
       to.data += layer * to.strides[1] * sizeOf(to.elem);
     to.dims.erase(to.dims.begin() + 1);
     to.strides.erase(to.strides.begin() + 1);
-    copyRows(views[tap->from], to, rowsOf(frame, views[tap->from]), pool);
+    copyRows(views[tap->from], to, rowsOf(frame, views[tap->from]), pool,
+             frame.function->views[tap->from]->dtype == plan::DType::I32);
   } else if (const auto *copy = op.AsCopy()) {
     copyRows(views[copy->from], views[copy->to], rowsOf(frame, views[copy->to]),
              pool);
@@ -467,8 +410,9 @@ Status Session::runBody(Frame &frame, const program::BodyT &body,
 }
 
 Status Session::run(const program::FunctionT &function, const Call &call) {
-  Frame frame{&function, &call, {}, {}, {}, {}, 0, 0};
-  MBC_TRY(bindInputs(frame));
+  MBC_ASSIGN(BoundCall bound, bindCall(program, function, call, options.slots));
+  Frame frame{&function, &call, {}, {}, std::move(bound), {}, {}};
+  MBC_TRY(bindFloats(frame));
   MBC_TRY(bindViews(frame));
   return runBody(frame, *function.body, 0);
 }

@@ -7,6 +7,7 @@
 #include "runtime/host/Gemm.h"
 #include "runtime/host/NativeCode.h"
 #include "runtime/host/Weights.h"
+#include "runtime/program/Call.h"
 #include "runtime/program/Program.h"
 
 #include <map>
@@ -21,20 +22,6 @@ struct SessionOptions {
   unsigned threads = 1;
   /// Tokens that the state can hold, of all sequences together.
   int64_t slots = 0;
-};
-
-/// One call of a function: rows are packed tokens, sequence after sequence.
-struct Call {
-  int64_t rows = 0;
-  std::vector<Sequence> sequences;
-  /// i32 arrays by the names of the function's inputs. `positions` may be left
-  /// out: then they follow from the sequences.
-  std::map<std::string, std::span<const int32_t>, std::less<>> inputs;
-  /// Float arrays by the names of its outputs, of the rows asked for.
-  std::map<std::string, std::span<float>, std::less<>> outputs;
-  /// Outputs with a slot for each layer of which one alone is wanted: that
-  /// layer. Their arrays are [rows, 1, ...].
-  std::map<std::string, uint32_t, std::less<>> oneLayer;
 };
 
 /// Memory for a program's weights, state and scratch, and its execution on the
@@ -58,9 +45,12 @@ public:
   int64_t slots() const { return options.slots; }
 
   /// Where an instance of a weight lies, `bytesOf` it long, for who fills it
-  /// without a checkpoint.
+  /// without a checkpoint; of an FP8 one, its scales too.
   std::byte *weight(size_t weight, size_t instance) {
     return weights.at(weight, instance);
+  }
+  std::span<float> weightScales(size_t weight, size_t instance) {
+    return weights.scalesAt(weight, instance);
   }
 
 private:
@@ -74,13 +64,13 @@ private:
     std::vector<BoundView> views;
     /// Of views of weights: the rows that they look at.
     std::vector<std::span<const RowRun>> rowsOf;
-    std::vector<std::vector<int32_t>> ports; ///< inputs, as the function's
+    BoundCall bound;
+    std::vector<Memory> floats; ///< inputs of floats, with room for all rows
     /// Of views of outputs with one layer of several: that layer; else -1.
     std::vector<int64_t> oneLayer;
-    int64_t rows, outputs;
   };
 
-  Status bindInputs(Frame &frame);
+  Status bindFloats(Frame &frame);
   Status bindViews(Frame &frame);
   void bindWeight(Frame &frame, size_t view, size_t instance);
   Status bindLayer(Frame &frame, uint32_t layer);
@@ -89,7 +79,10 @@ private:
   Product productOf(const Frame &frame, uint32_t xView, uint32_t weightView,
                     uint32_t outView, RowRun &whole) const;
   Status multiplyGroups(const Frame &frame, const program::GroupedGemmT &gemm);
-  int64_t rowsOf(const Frame &frame, const BoundView &view) const;
+  static int64_t rowsOf(const Frame &frame, const BoundView &view) {
+    return mbc::rowsOf(*frame.function, frame.bound, view.dims[0]);
+  }
+  Status placeFeatures(const Frame &frame, const program::PlaceT &place);
   void computeAngles(const Frame &frame, const program::AnglesT &angles);
   StateRows state(size_t index, size_t part, uint32_t layer) const;
 

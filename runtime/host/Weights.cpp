@@ -79,12 +79,17 @@ static std::vector<bool> usedByProductsAlone(const program::ProgramT &program) {
   return result;
 }
 
+static int64_t blocksOf(int64_t size, int64_t block) {
+  return (size + block - 1) / block;
+}
+
 Weights::Weights(const program::ProgramT &program)
     : program(&program), layout(layoutMemory(program, 0)) {
   for (size_t weight = 0; weight < program.weights.size(); ++weight) {
     starts.push_back(runs.size());
     runs.resize(runs.size() + instancesOf(*program.weights[weight]));
   }
+  grids.resize(runs.size());
 }
 
 Expected<Weights> Weights::create(const program::ProgramT &program) {
@@ -93,9 +98,21 @@ Expected<Weights> Weights::create(const program::ProgramT &program) {
              Memory::allocate(weights.layout.weights, "weights"));
   for (size_t weight = 0; weight < program.weights.size(); ++weight) {
     const program::WeightT &of = *program.weights[weight];
-    for (size_t i = 0; i < instancesOf(of); ++i)
-      weights.runs[weights.starts[weight] + i] = {
-          {0, int64_t(of.batch) * of.rows, weights.at(weight, i)}};
+    for (size_t i = 0; i < instancesOf(of); ++i) {
+      std::vector<RowRun> &into = weights.runs[weights.starts[weight] + i];
+      into = {{0, int64_t(of.batch) * of.rows, weights.at(weight, i)}};
+      if (of.block.empty())
+        continue;
+      int64_t grid =
+          blocksOf(of.rows, of.block[0]) * blocksOf(of.cols, of.block[1]);
+      std::vector<float> &scales = weights.grids[weights.starts[weight] + i];
+      scales.resize(of.batch * grid);
+      into.clear();
+      for (int64_t e = 0; e < of.batch; ++e)
+        into.push_back({e * of.rows, of.rows,
+                        weights.at(weight, i) + e * of.rows * of.cols,
+                        scales.data() + e * grid, 0});
+    }
   }
   return weights;
 }
@@ -107,6 +124,30 @@ Expected<const MappedFile *> Weights::file(const std::string &path) {
     found = files.emplace(path, std::move(mapped)).first;
   }
   return &found->second;
+}
+
+Status Weights::loadScaled(const WeightSource &source, size_t weight,
+                           size_t instance,
+                           const std::vector<StoredRows> &stored) {
+  const program::WeightT &of = *program->weights[weight];
+  size_t at = starts[weight] + instance;
+  std::vector<float> &grid = grids[at];
+  std::vector<RowRun> &into = runs[at];
+  grid.clear();
+  std::map<int32_t, size_t> found; // where the scales of a tensor begin
+  for (const StoredRows &rows : stored)
+    if (auto [it, isNew] = found.try_emplace(rows.scale, grid.size()); isNew) {
+      MBC_ASSIGN(std::vector<float> scales, source.scales(rows.scale));
+      grid.insert(grid.end(), scales.begin(), scales.end());
+    }
+  for (size_t i = 0; i < stored.size(); ++i) {
+    const BlockScale &scale = source.blockScale(stored[i].scale);
+    int64_t matrix = stored[i].row / scale.rows;
+    into[i].scales = grid.data() + found[stored[i].scale] +
+                     matrix * scale.gridRows() * blocksOf(of.cols, of.block[1]);
+    into[i].row = stored[i].row % scale.rows;
+  }
+  return {};
 }
 
 Status Weights::load(const WeightSource &source, unsigned threads,
@@ -125,9 +166,16 @@ Status Weights::load(const WeightSource &source, unsigned threads,
              rowBytes = bytesOf(of) / (uint64_t(of.batch) * of.rows);
     for (size_t i = 0; i < mapped.size(); ++i) {
       std::vector<StoredRows> stored = source.stored(weight, i);
+      bool scaled = !of.block.empty();
+      if (scaled && stored.empty())
+        return inputError(fmt::format(
+            "parameter '{}' is not stored as FP8 with block scales of {} x {}, "
+            "which the program keeps as they are; one that was compiled "
+            "without '--weight-dtype' takes other values",
+            of.path, of.block[0], of.block[1]));
       bool fits = !stored.empty() && (stored.size() == 1 || apart[weight]);
       for (const StoredRows &rows : stored)
-        fits &= stored.size() == 1 || rows.count >= leastRows;
+        fits &= stored.size() == 1 || scaled || rows.count >= leastRows;
       if (!fits) {
         copied += layout.instanceBytes[weight];
         continue;
@@ -147,6 +195,8 @@ Status Weights::load(const WeightSource &source, unsigned threads,
           stretches.push_back(
               {from, rows.offset + at, std::min(prefetchBytes, bytes - at)});
       }
+      if (scaled)
+        MBC_TRY(loadScaled(source, weight, i, stored));
       mapped[i] = true;
     }
     if (copied >= largePage)

@@ -16,6 +16,10 @@ namespace mbc::host {
 struct RowRun {
   int64_t first, count;
   const std::byte *data;
+  /// Of FP8: the scales of the matrix that a checkpoint stores them in, and
+  /// where the first row stands in it.
+  const float *scales = nullptr;
+  int64_t row = 0;
 };
 
 /// The weights of a program: used as they lie in a checkpoint's files wherever
@@ -37,10 +41,18 @@ public:
     return memory.data + layout.weightOffsets[weight] +
            instance * layout.instanceBytes[weight];
   }
+  /// Likewise the scales of an FP8 one: of each matrix a grid of its blocks,
+  /// row by row.
+  std::span<float> scalesAt(size_t weight, size_t instance) {
+    return grids[starts[weight] + instance];
+  }
 
 private:
   explicit Weights(const program::ProgramT &program);
 
+  /// Rows of FP8 in files, which stay there.
+  Status loadScaled(const WeightSource &source, size_t weight, size_t instance,
+                    const std::vector<StoredRows> &stored);
   Expected<const MappedFile *> file(const std::string &path);
 
   const program::ProgramT *program;
@@ -50,6 +62,9 @@ private:
   /// Of each weight: its first instance in `runs`.
   std::vector<size_t> starts;
   std::vector<std::vector<RowRun>> runs;
+  /// Of FP8 beside each of `runs`: a grid for each matrix, or those of the
+  /// stored tensors.
+  std::vector<std::vector<float>> grids;
 };
 
 } // namespace mbc::host

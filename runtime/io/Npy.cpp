@@ -48,9 +48,27 @@ static std::optional<std::vector<int64_t>> shapeOf(std::string_view text) {
   return shape;
 }
 
-Expected<IntegerArray> readIntegerNpy(const std::filesystem::path &path,
-                                      uint64_t maxBytes) {
-  MBC_ASSIGN(std::string bytes, readWholeFile(path, maxBytes));
+namespace {
+
+/// A file's array as bytes.
+struct Array {
+  std::string file;
+  std::vector<int64_t> shape;
+  uint64_t count = 1;
+  size_t size = 0;  ///< of an element
+  size_t start = 0; ///< of the data
+
+  const char *data() const { return file.data() + start; }
+};
+
+/// A type that is taken, as a header spells it, and its bytes.
+using ElementType = std::pair<std::string_view, size_t>;
+
+Expected<Array> readArray(const std::filesystem::path &path, uint64_t maxBytes,
+                          std::span<const ElementType> types) {
+  Array array;
+  MBC_ASSIGN(array.file, readWholeFile(path, maxBytes));
+  const std::string &bytes = array.file;
   auto bad = [&](std::string why) {
     return inputError(fmt::format("{}: {}", path.string(), why));
   };
@@ -70,36 +88,60 @@ Expected<IntegerArray> readIntegerNpy(const std::filesystem::path &path,
        dims = member(header, "shape");
   if (!descr || !order || !dims)
     return bad("has a header without descr, fortran_order or shape");
-  size_t size = *descr == "'<i8'" ? 8 : *descr == "'<i4'" ? 4 : 0;
-  if (size == 0)
-    return bad(fmt::format("holds {}, expected '<i4' or '<i8'", *descr));
+  std::string names;
+  for (auto [name, size] : types) {
+    if (*descr == name)
+      array.size = size;
+    names += fmt::format("{}{}", names.empty() ? "" : " or ", name);
+  }
+  if (array.size == 0)
+    return bad(fmt::format("holds {}, expected {}", *descr, names));
   if (*order != "False")
     return bad("is in Fortran order, expected C order");
   auto shape = shapeOf(*dims);
   if (!shape)
     return bad(fmt::format("has the shape {}", *dims));
-  uint64_t count = 1, room = (bytes.size() - start - length) / size;
-  for (int64_t dim : *shape)
-    if (dim != 0 && count > room / dim)
+  array.shape = *shape;
+  array.start = start + length;
+  uint64_t found = bytes.size() - array.start;
+  for (int64_t dim : array.shape)
+    if (dim != 0 && array.count > found / array.size / dim)
       return bad("ends inside of its data");
     else
-      count *= dim;
-  if (count * size != bytes.size() - start - length)
-    return bad(fmt::format("has {} bytes of data, expected {}",
-                           bytes.size() - start - length, count * size));
-  IntegerArray array{*shape, {}};
-  const char *data = bytes.data() + start + length;
-  for (uint64_t i = 0; i < count; ++i) {
+      array.count *= dim;
+  if (array.count * array.size != found)
+    return bad(fmt::format("has {} bytes of data, expected {}", found,
+                           array.count * array.size));
+  return array;
+}
+
+} // namespace
+
+Expected<IntegerArray> readIntegerNpy(const std::filesystem::path &path,
+                                      uint64_t maxBytes) {
+  static constexpr ElementType types[] = {{"'<i4'", 4}, {"'<i8'", 8}};
+  MBC_ASSIGN(Array file, readArray(path, maxBytes, types));
+  IntegerArray array{file.shape, {}};
+  for (uint64_t i = 0; i < file.count; ++i) {
     int64_t value = 0;
-    if (size == 8) {
-      std::memcpy(&value, data + i * 8, 8);
+    if (file.size == 8) {
+      std::memcpy(&value, file.data() + i * 8, 8);
     } else {
       int32_t narrow;
-      std::memcpy(&narrow, data + i * 4, 4);
+      std::memcpy(&narrow, file.data() + i * 4, 4);
       value = narrow;
     }
     array.values.push_back(value);
   }
+  return array;
+}
+
+Expected<FloatArray> readFloatNpy(const std::filesystem::path &path,
+                                  uint64_t maxBytes) {
+  static constexpr ElementType types[] = {{"'<f4'", 4}};
+  MBC_ASSIGN(Array file, readArray(path, maxBytes, types));
+  FloatArray array{file.shape, std::vector<float>(file.count)};
+  std::memcpy(array.values.data(), file.data(), file.count * file.size);
   return array;
 }
 

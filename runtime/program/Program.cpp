@@ -116,6 +116,7 @@ private:
   Status checkRope(const program::RopeT &rope);
   Status checkKernel(const program::RowKernelT &kernel);
   Status checkCode();
+  Status checkVision();
   Status checkView(const program::FunctionT &function,
                    const program::ViewT &view);
   Status checkBody(const program::FunctionT &function,
@@ -123,15 +124,23 @@ private:
   Status checkCommand(const program::FunctionT &function,
                       const program::OpUnion &op, const Layers &layers);
   Status checkViews(const program::FunctionT &function, const Layers &layers,
-                    std::initializer_list<int64_t> numbers);
+                    std::initializer_list<int64_t> numbers,
+                    int64_t factor = -1);
 
   const program::ProgramT &program;
   const std::string &name;
 };
 
 Status Checker::checkWeight(const program::WeightT &weight) {
+  // (P15) an FP8 weight has blocks, of which each has a scale, and no other.
+  bool scaled = weight.dtype == plan::DType::F8E4M3;
+  if (weight.block.size() != (scaled ? 2 : 0) ||
+      std::ranges::count(weight.block, 0u))
+    return bad("weight '{}' has blocks without scales, or scales without "
+               "blocks",
+               weight.path);
   // (P03) a float weight of a size that can be; layers ascend.
-  if (!isKnown(weight.dtype) || weight.dtype == plan::DType::I32)
+  if (!scaled && (!isKnown(weight.dtype) || weight.dtype == plan::DType::I32))
     return bad("weight '{}' is of no float type", weight.path);
   if (weight.batch == 0 || weight.rows == 0 || weight.cols == 0 ||
       uint64_t(weight.batch) * weight.rows > limit / weight.cols ||
@@ -208,8 +217,9 @@ Status Checker::checkKernel(const program::RowKernelT &kernel) {
 Status Checker::checkView(const program::FunctionT &function,
                           const program::ViewT &view) {
   // (P06) a view has sizes, and lies inside of its memory.
-  if (!isKnown(view.dtype) || view.dims.empty() || view.dims.size() > 8 ||
-      view.dims.size() != view.strides.size())
+  bool scaled = view.dtype == plan::DType::F8E4M3;
+  if ((!isKnown(view.dtype) && !scaled) || view.dims.empty() ||
+      view.dims.size() > 8 || view.dims.size() != view.strides.size())
     return bad("a view of '{}' has no shape", function.name);
   uint64_t span = 1, elements = 1;
   for (size_t i = 0; i < view.dims.size(); ++i) {
@@ -256,6 +266,21 @@ Status Checker::checkView(const program::FunctionT &function,
   }
   if (!found || dtype != view.dtype)
     return bad("a view of '{}' is of no memory", function.name);
+  // (P15) of an FP8 weight, all of it.
+  if (scaled) {
+    if (view.space != program::Space::Weight)
+      return bad("a view of '{}' is FP8 and of no weight", function.name);
+    const program::WeightT &weight = *program.weights[view.index];
+    std::vector<uint32_t> dims{weight.rows, weight.cols},
+        strides{weight.cols, 1};
+    if (weight.batch > 1 || view.dims.size() == 3) {
+      dims.insert(dims.begin(), weight.batch);
+      strides.insert(strides.begin(), weight.rows * weight.cols);
+    }
+    if (view.offset != 0 || view.dims != dims || view.strides != strides)
+      return bad("a view of '{}' is a part of FP8 weight '{}'", function.name,
+                 weight.path);
+  }
   uint64_t bytes = bytesOf(static_cast<DType>(view.dtype), span);
   if (view.offset > size || bytes > size - view.offset)
     return bad("a view of '{}' ends at byte {} of {}", function.name,
@@ -276,7 +301,8 @@ Status Checker::checkView(const program::FunctionT &function,
 
 Status Checker::checkViews(const program::FunctionT &function,
                            const Layers &layers,
-                           std::initializer_list<int64_t> numbers) {
+                           std::initializer_list<int64_t> numbers,
+                           int64_t factor) {
   for (int64_t number : numbers) {
     if (number == -1)
       continue;
@@ -285,6 +311,10 @@ Status Checker::checkViews(const program::FunctionT &function,
     if (number < 0 || static_cast<size_t>(number) >= function.views.size())
       return bad("a command of '{}' has no view {}", function.name, number);
     const program::ViewT &view = *function.views[number];
+    // (P15) products alone multiply with scales.
+    if (view.dtype == plan::DType::F8E4M3 && number != factor)
+      return bad("a command of '{}' other than a product uses FP8 weight '{}'",
+                 function.name, program.weights[view.index]->path);
     if (view.space != program::Space::Weight)
       continue;
     const program::WeightT &weight = *program.weights[view.index];
@@ -327,7 +357,8 @@ Status Checker::checkCommand(const program::FunctionT &function,
       return unfit("embed");
   } else if (const auto *gemm = op.AsGemm()) {
     MBC_TRY(checkViews(function, layers,
-                       {gemm->x, gemm->weight, gemm->bias, gemm->out}));
+                       {gemm->x, gemm->weight, gemm->bias, gemm->out},
+                       gemm->weight));
     if (dims(gemm->x).size() != 2 || dims(gemm->weight).size() != 2 ||
         dims(gemm->out).size() != 2 ||
         dims(gemm->x)[1] != dims(gemm->weight)[1] ||
@@ -404,6 +435,13 @@ Status Checker::checkCommand(const program::FunctionT &function,
       return unfit("attention");
     if (!dense({attention->q, attention->k, attention->v, attention->out}))
       return unfit("attention");
+    if (attention->ends >= 0) {
+      // Parts are of rows of one call alone.
+      auto ends = static_cast<uint32_t>(attention->ends);
+      if (attention->state >= 0 || dims(ends) != std::vector<uint32_t>{q[0]} ||
+          !dense({ends}) || !isOf(DType::I32, {ends}))
+        return unfit("attention");
+    }
     if (attention->state >= 0) {
       if (static_cast<size_t>(attention->state) >= program.states.size())
         return bad("a command of '{}' has no state {}", function.name,
@@ -427,7 +465,7 @@ Status Checker::checkCommand(const program::FunctionT &function,
     expected.insert(expected.begin() + 1, slots);
     if (function.views[tap->to]->space != program::Space::Output ||
         to != expected || (layers.empty() ? 0 : layers.back()) >= slots ||
-        function.views[tap->from]->dtype == plan::DType::I32)
+        function.views[tap->to]->dtype != plan::DType::F32)
       return unfit("tap");
   } else if (const auto *take = op.AsTake()) {
     MBC_TRY(checkViews(function, layers, {take->x, take->rows, take->out}));
@@ -439,6 +477,17 @@ Status Checker::checkCommand(const program::FunctionT &function,
         function.views[take->rows]->dtype != plan::DType::I32 ||
         function.views[take->x]->dtype != function.views[take->out]->dtype)
       return unfit("take");
+  } else if (const auto *place = op.AsPlace()) {
+    MBC_TRY(checkViews(function, layers,
+                       {place->features, place->places, place->out}));
+    const auto &features = dims(place->features), &out = dims(place->out);
+    if (features.size() != 2 || out.size() != 2 || features[1] != out[1] ||
+        dims(place->places) != std::vector<uint32_t>{out[0]} ||
+        !isOf(DType::I32, {place->places}) ||
+        isOf(DType::I32, {place->features}) || isOf(DType::I32, {place->out}) ||
+        !dense({place->features, place->places, place->out}) ||
+        function.views[place->features]->space == program::Space::Weight)
+      return unfit("place");
   } else if (const auto *route = op.AsRoute()) {
     MBC_TRY(checkViews(
         function, layers,
@@ -484,7 +533,8 @@ Status Checker::checkCommand(const program::FunctionT &function,
       return unfit("scatter");
   } else if (const auto *gemm = op.AsGroupedGemm()) {
     MBC_TRY(checkViews(function, layers,
-                       {gemm->x, gemm->weight, gemm->offsets, gemm->out}));
+                       {gemm->x, gemm->weight, gemm->offsets, gemm->out},
+                       gemm->weight));
     const auto &x = dims(gemm->x), &weight = dims(gemm->weight),
                &offsets = dims(gemm->offsets), &out = dims(gemm->out);
     if (x.size() != 2 || weight.size() != 3 || offsets.size() != 1 ||
@@ -593,7 +643,22 @@ Status Checker::checkCode() {
   return {};
 }
 
+Status Checker::checkVision() {
+  // (P14) pictures are cut into patches of some size; sums of rows and columns
+  // stay in 32 bits.
+  if (!program.vision)
+    return {};
+  const program::VisionT &vision = *program.vision;
+  constexpr uint32_t most = 1 << 16;
+  for (uint32_t size : {vision.channels, vision.frames, vision.patch,
+                        vision.fold, vision.window})
+    if (size == 0 || size > most)
+      return bad("pictures are cut into patches of size {}", size);
+  return {};
+}
+
 Status Checker::run() {
+  MBC_TRY(checkVision());
   for (const auto &weight : program.weights)
     MBC_TRY(checkWeight(*weight));
   for (const auto &state : program.states)

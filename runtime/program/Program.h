@@ -15,7 +15,7 @@
 namespace mbc {
 
 /// Version of the commands' meaning. A program of another one is refused.
-constexpr uint32_t programAbi = 3;
+constexpr uint32_t programAbi = 4;
 
 /// The bytes of a program file, its digest included.
 std::vector<uint8_t> serializeProgram(const program::ProgramT &program);

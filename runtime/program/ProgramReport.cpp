@@ -65,6 +65,8 @@ Touched Counter::touched(const program::OpUnion &op) const {
     return {{tap->from}, {tap->from}};
   if (const auto *take = op.AsTake())
     return {{take->x, take->rows}, {take->out}};
+  if (const auto *place = op.AsPlace())
+    return {{place->features, place->places}, {place->out}};
   if (const auto *route = op.AsRoute())
     return {{route->logits, route->correction}, {route->weights, route->ids}};
   if (const auto *group = op.AsGroup())

@@ -1,7 +1,6 @@
 //===- WeightFolder.cpp ---------------------------------------------------===//
 #include "runtime/program/WeightFolder.h"
 
-#include "runtime/core/DType.h"
 #include "runtime/core/Json.h"
 #include "runtime/core/Text.h"
 #include "runtime/io/CheckpointKind.h"
@@ -60,12 +59,6 @@ Expected<WeightFolder> openWeights(const fs::path &path, unsigned threads) {
   switch (kind) {
   case CheckpointKind::HuggingFace: {
     MBC_ASSIGN(auto folder, HfFolder::open(path));
-    for (const TensorInfo &info : folder->tensors())
-      if (isFloat(info.dtype) && bitsOf(info.dtype) < 16)
-        return inputError(fmt::format(
-            "{}: tensor {} is {}, with scales beside it; 'mbc import' makes a "
-            "checkpoint of values that can be run",
-            path.string(), quote(info.name), safetensorsName(info.dtype)));
     fs::path config = folder->configPath();
     result = {PlanSide::HuggingFace, std::move(folder), path.string(),
               std::move(config)};

@@ -21,7 +21,7 @@ struct WeightFolder {
 
 /// Opens a Hugging Face folder or a Megatron torch_dist checkpoint. An Input
 /// error, with what to do, for legacy checkpoints, whose ranks are put together
-/// by the compiler, and for FP8 weights.
+/// by the compiler.
 Expected<WeightFolder> openWeights(const std::filesystem::path &path,
                                    unsigned threads);
 

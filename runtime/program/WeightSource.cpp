@@ -5,6 +5,7 @@
 #include "runtime/core/Text.h"
 #include "runtime/io/CopyPlan.h"
 #include "runtime/program/Program.h"
+#include "runtime/program/ScaledWeights.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -125,15 +126,25 @@ WeightSource::create(const program::ProgramT &program, PlanSide format,
         name, missing, program.model));
   }
   std::unique_ptr<WeightSource> source(new WeightSource(program, set));
-  source->bound = format == PlanSide::HuggingFace
-                      ? withTypesOf(*chosen, set)
-                      : std::make_unique<plan::PlanT>(*chosen);
+  source->bound = std::make_unique<plan::PlanT>(*chosen);
+  if (format == PlanSide::HuggingFace) {
+    MBC_ASSIGN(std::vector<ScaledName> scaled,
+               scaledWeights(*chosen, set, name));
+    if (!scaled.empty()) {
+      auto values = ScaledTensors::dequantized(set, scaled);
+      if (!values)
+        return inputError(fmt::format("{}: {}", name, values.error().message));
+      source->values = std::move(*values);
+      source->set = source->values.get();
+    }
+    source->bound = withTypesOf(*chosen, *source->set);
+  }
   // Shapes are checked where one side is seen as the other.
   auto mapped = MappedTensors::create(*source->bound,
                                       format == PlanSide::HuggingFace
                                           ? PlanSide::Megatron
                                           : PlanSide::HuggingFace,
-                                      set);
+                                      *source->set);
   if (!mapped)
     return Failure(Error{mapped.error().kind,
                          fmt::format("{}: {}, by the program for {}", name,
@@ -223,6 +234,37 @@ uint64_t WeightSource::bytes() const {
   return total;
 }
 
+/// Whole rows of an FP8 tensor, of each of its matrices apart; false where the
+/// extent is of something else.
+bool WeightSource::appendScaled(std::vector<StoredRows> &rows,
+                                const Extent &extent, int64_t dest,
+                                const program::WeightT &weight) const {
+  int64_t cols = weight.cols;
+  if (extent.dtype != DType::F8E4M3 || extent.scale < 0 ||
+      extent.dest != dest || extent.dest % cols != 0 ||
+      extent.count % cols != 0 || extent.element % cols != 0)
+    return false;
+  const BlockScale &scale = blockScale(extent.scale);
+  if (scale.cols != cols || scale.blockRows != weight.block[0] ||
+      scale.blockCols != weight.block[1])
+    return false;
+  int64_t row = extent.element / cols, end = row + extent.count / cols;
+  for (int64_t at = row; at < end;) {
+    int64_t next = std::min(end, (at / scale.rows + 1) * scale.rows);
+    rows.push_back(
+        {extent.file, extent.offset + static_cast<uint64_t>((at - row) * cols),
+         extent.dest / cols + at - row, next - at, extent.scale, at});
+    at = next;
+  }
+  return true;
+}
+
+Expected<std::vector<float>> WeightSource::scales(int32_t scale) const {
+  ExtentReader reader(*set);
+  MBC_ASSIGN(const float *grid, reader.scaleGrid(scale));
+  return std::vector<float>(grid, grid + blockScale(scale).count());
+}
+
 std::vector<StoredRows> WeightSource::stored(size_t weight,
                                              size_t instance) const {
   const program::WeightT &of = *program.weights[weight];
@@ -242,7 +284,14 @@ std::vector<StoredRows> WeightSource::stored(size_t weight,
                 static_cast<int64_t>(piece->offset), extents);
   std::ranges::sort(extents, {}, &Extent::dest);
   int64_t next = 0;
+  bool scaled = dtype == DType::F8E4M3;
   for (const Extent &extent : extents) {
+    if (scaled && !appendScaled(rows, extent, next, of))
+      return {};
+    if (scaled) {
+      next += extent.count;
+      continue;
+    }
     if (extent.dtype != dtype || extent.scale >= 0 || extent.dest != next ||
         extent.dest % cols != 0 || extent.count % cols != 0 ||
         extent.offset % bytesOf(dtype, 1) != 0)

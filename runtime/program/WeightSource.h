@@ -17,6 +17,10 @@ struct StoredRows {
   uint32_t file; ///< index for `WeightSource::path`
   uint64_t offset;
   int64_t first, count;
+  /// Of FP8: index for `WeightSource::scales`, and where the first row stands
+  /// among the rows of the tensor; they are of one of its matrices.
+  int32_t scale = -1;
+  int64_t row = 0;
 };
 
 /// Where the logical parameters of a program lie in a checkpoint of either
@@ -24,9 +28,10 @@ struct StoredRows {
 /// one.
 class WeightSource {
 public:
-  /// `format` says which side of the program's plans `set` holds. `set` and
-  /// `program` must outlive the result. An Input error names what is missing
-  /// or of another shape; `name` stands in it.
+  /// `format` says which side of the program's plans `set` holds; FP8 with
+  /// block scales is read as its values. `set` and `program` must outlive the
+  /// result. An Input error names what is missing or of another shape or type;
+  /// `name` stands in it.
   static Expected<std::unique_ptr<WeightSource>>
   create(const program::ProgramT &program, PlanSide format,
          const TensorSet &set, const std::string &name);
@@ -35,6 +40,13 @@ public:
   /// all of it in the program's type; else none.
   std::vector<StoredRows> stored(size_t weight, size_t instance) const;
   const std::string &path(uint32_t file) const { return set->files()[file]; }
+
+  /// The block scales of a stored tensor: how they lie, and as floats. An Input
+  /// error where one is no finite number.
+  const BlockScale &blockScale(int32_t scale) const {
+    return set->scales()[scale];
+  }
+  Expected<std::vector<float>> scales(int32_t scale) const;
 
   /// Reads every weight once, in blocks, on `threads` workers, converted to the
   /// program's type. `place(weight, instance)` gives the memory of an instance,
@@ -59,9 +71,13 @@ private:
   WeightSource(const program::ProgramT &program, const TensorSet &set)
       : program(program), set(&set) {}
   Status locate(const plan::PlanT &plan, const std::string &name);
+  bool appendScaled(std::vector<StoredRows> &rows, const Extent &extent,
+                    int64_t dest, const program::WeightT &weight) const;
 
   const program::ProgramT &program;
   const TensorSet *set;
+  /// The values of a folder that holds FP8; else null.
+  std::unique_ptr<TensorSet> values;
   /// The plan with the types that the source has, and the Megatron side of a
   /// Hugging Face folder through it.
   std::unique_ptr<plan::PlanT> bound;

@@ -2,6 +2,7 @@
 
 #include "runtime/core/Text.h"
 #include "runtime/serve/CompletionRequest.h"
+#include "runtime/serve/DataUrl.h"
 
 #include <fmt/format.h>
 
@@ -12,38 +13,74 @@ namespace {
 /// One message; errors begin with its place.
 class Message {
 public:
-  Message(const Json &message, size_t index)
-      : message(message), place(fmt::format("messages[{}]", index)) {}
+  Message(const Json &message, size_t index, std::vector<std::string> &pictures)
+      : message(message), place(fmt::format("messages[{}]", index)),
+        pictures(pictures) {}
 
-  ApiResult<Json> read() const;
+  ApiResult<Json> read();
 
 private:
   tl::unexpected<ApiError> wrong(std::string_view what) const {
     return badRequest(place, fmt::format("{}{}", place, what));
   }
-  ApiResult<Json> content(const Json &value) const;
+  ApiResult<Json> content(const Json &value);
+  ApiResult<void> takePicture(const Json &part);
   ApiResult<Json> toolCalls(const Json &value) const;
 
   const Json &message;
   std::string place;
+  std::vector<std::string> &pictures; ///< files of the whole conversation
 };
 
-ApiResult<Json> Message::content(const Json &value) const {
+/// Of {"type": "image_url", "image_url": {"url", "detail"}}.
+ApiResult<void> Message::takePicture(const Json &part) {
+  const Json *image = part.find("image_url");
+  const Json *url = image && image->isObject() ? image->find("url") : image;
+  if (!url || !url->isString())
+    return wrong(".content has a picture that is not {\"type\": "
+                 "\"image_url\", \"image_url\": {\"url\": URL}}");
+  const Json *detail = image->find("detail");
+  if (detail && !detail->isNull() && *detail != Json("auto") &&
+      *detail != Json("high"))
+    return wrong(fmt::format(".content has a picture with detail {}; expected "
+                             "auto or high: pictures are not made smaller than "
+                             "the model's processor makes them",
+                             quote(detail->dumpCompact())));
+  auto bytes = readPictureUrl(*url->asString());
+  if (!bytes)
+    return wrong(fmt::format(".content has a picture whose URL {}",
+                             bytes.error().message));
+  pictures.push_back(std::move(*bytes));
+  return {};
+}
+
+ApiResult<Json> Message::content(const Json &value) {
   if (value.isString())
     return value;
   if (!value.isArray())
     return wrong(".content is neither a string nor a list of parts");
   std::string text;
-  bool first = true;
+  Json parts = Json::array();
+  size_t before = pictures.size();
   for (const Json &part : value.elements()) {
     const Json *type = part.find("type"), *words = part.find("text");
+    if (type && *type == Json("image_url")) {
+      MBC_TRY(takePicture(part));
+      parts.push(Json::object({{"type", "image"}}));
+      continue;
+    }
     if (!type || *type != Json("text") || !words || !words->isString())
-      return wrong(".content has a part that is not {\"type\": \"text\", "
-                   "\"text\": TEXT}; only texts are supported");
-    if (!std::exchange(first, false))
+      return wrong(".content has a part that is neither {\"type\": \"text\", "
+                   "\"text\": TEXT} nor {\"type\": \"image_url\", "
+                   "\"image_url\": {\"url\": URL}}; only texts and pictures "
+                   "are supported");
+    if (!parts.elements().empty())
       text += '\n';
     text += *words->asString();
+    parts.push(Json::object({{"type", "text"}, {"text", *words}}));
   }
+  if (pictures.size() > before)
+    return parts;
   return Json(std::move(text));
 }
 
@@ -72,7 +109,7 @@ ApiResult<Json> Message::toolCalls(const Json &value) const {
   return calls;
 }
 
-ApiResult<Json> Message::read() const {
+ApiResult<Json> Message::read() {
   if (!message.isObject())
     return wrong(" is not an object");
   const Json *role = message.find("role");
@@ -118,14 +155,15 @@ ApiResult<Json> Message::read() const {
 
 } // namespace
 
-ApiResult<Json> readMessages(const Json &messages) {
+ApiResult<Json> readMessages(const Json &messages,
+                             std::vector<std::string> &pictures) {
   if (!messages.isArray() || messages.elements().empty())
     return badRequest("messages", "messages is not a list of at least one "
                                   "message");
   Json result = Json::array();
   size_t index = 0;
   for (const Json &message : messages.elements()) {
-    MBC_ASSIGN(Json read, Message(message, index++).read());
+    MBC_ASSIGN(Json read, Message(message, index++, pictures).read());
     result.push(std::move(read));
   }
   return result;

@@ -21,24 +21,30 @@ Completion::Completion(const ServedModel &model, CompletionRequest asked,
 // From the request to the engine
 //===----------------------------------------------------------------------===//
 
-ApiResult<std::vector<int32_t>> Completion::promptTokens(size_t prompt) const {
-  auto encode = [&]() -> Expected<std::vector<int32_t>> {
+ApiResult<generate::EncodedPrompt> Completion::encode(size_t prompt) const {
+  auto run = [&]() -> Expected<generate::EncodedPrompt> {
     if (request.chat)
-      return model.text.encodeChat(request.messages, request.variables);
+      return model.text.encodeChat(request.messages, request.variables,
+                                   request.pictures);
+    generate::EncodedPrompt result;
     if (auto *ids = std::get_if<std::vector<int32_t>>(&request.prompts[prompt]))
-      return *ids;
-    return model.text.encode(std::get<std::string>(request.prompts[prompt]));
+      result.tokens = *ids;
+    else {
+      MBC_ASSIGN(result.tokens, model.text.encode(std::get<std::string>(
+                                    request.prompts[prompt])));
+    }
+    return result;
   };
-  auto tokens = encode();
-  if (!tokens)
+  auto encoded = run();
+  if (!encoded)
     return tl::unexpected(
-        toApi(tokens.error(), request.chat ? "messages" : "prompt"));
-  return std::move(*tokens);
+        toApi(encoded.error(), request.chat ? "messages" : "prompt"));
+  return std::move(*encoded);
 }
 
 ApiResult<generate::Request>
-Completion::oneRequest(std::vector<int32_t> prompt) const {
-  auto tokens = static_cast<int64_t>(prompt.size());
+Completion::oneRequest(generate::EncodedPrompt prompt) const {
+  auto tokens = static_cast<int64_t>(prompt.tokens.size());
   int64_t room = model.context - tokens;
   if (room < 1 || request.maxTokens.value_or(1) > room)
     return tl::unexpected(ApiError{
@@ -48,7 +54,8 @@ Completion::oneRequest(std::vector<int32_t> prompt) const {
                     model.context, tokens, request.maxTokens.value_or(1)),
         request.chat ? "messages" : "prompt", "context_length_exceeded"});
   generate::Request result;
-  result.prompt = std::move(prompt);
+  result.prompt = std::move(prompt.tokens);
+  result.pictures = std::move(prompt.pictures);
   result.maxNewTokens = request.maxTokens.value_or(room);
   result.stop = request.stop;
   result.stopTokens = stopTokens;
@@ -77,8 +84,8 @@ ApiResult<std::vector<generate::Request>> Completion::requests() {
   std::vector<generate::Request> result;
   size_t prompts = request.chat ? 1 : request.prompts.size();
   for (size_t prompt = 0; prompt < prompts; ++prompt) {
-    MBC_ASSIGN(std::vector<int32_t> tokens, promptTokens(prompt));
-    MBC_ASSIGN(generate::Request one, oneRequest(std::move(tokens)));
+    MBC_ASSIGN(generate::EncodedPrompt encoded, encode(prompt));
+    MBC_ASSIGN(generate::Request one, oneRequest(std::move(encoded)));
     if (auto fits = model.engine.check(one); !fits)
       return tl::unexpected(
           toApi(fits.error(), request.chat ? "messages" : "prompt"));

@@ -44,8 +44,8 @@ private:
   };
 
   ApiResult<std::vector<generate::Request>> requests();
-  ApiResult<std::vector<int32_t>> promptTokens(size_t prompt) const;
-  ApiResult<generate::Request> oneRequest(std::vector<int32_t> prompt) const;
+  ApiResult<generate::EncodedPrompt> encode(size_t prompt) const;
+  ApiResult<generate::Request> oneRequest(generate::EncodedPrompt prompt) const;
   generate::Sink sink(size_t index);
   Json logprobs(Text &text) const;
   void tell(size_t index, std::string_view more,

@@ -209,7 +209,7 @@ static ApiResult<void> readChat(CompletionFields &fields,
   const Json *messages = fields.find("messages");
   if (!messages)
     return badRequest("messages", "messages is missing");
-  MBC_ASSIGN(request.messages, readMessages(*messages));
+  MBC_ASSIGN(request.messages, readMessages(*messages, request.pictures));
   MBC_ASSIGN(auto most, fields.whole("max_tokens", 1, INT64_MAX));
   MBC_ASSIGN(request.maxTokens,
              fields.whole("max_completion_tokens", 1, INT64_MAX));

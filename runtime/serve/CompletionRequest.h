@@ -33,6 +33,8 @@ struct CompletionRequest {
   /// Of a chat: an array of messages, as templates take them, and an object of
   /// what else a template is told.
   Json messages, variables = Json::object();
+  /// The files of the messages' pictures, in order.
+  std::vector<std::string> pictures;
 
   std::optional<int64_t> maxTokens;
   int64_t choices = 1; ///< of each prompt
@@ -53,8 +55,11 @@ struct CompletionRequest {
 };
 
 /// The messages of a chat in the form that templates take: "developer" is
-/// "system", the texts of a list of parts are joined by line ends, and the
-/// arguments of tool calls are values. Errors name the message by its place.
-ApiResult<Json> readMessages(const Json &messages);
+/// "system", and the arguments of tool calls are values. The texts of a list of
+/// parts are joined by line ends, unless there are pictures among them: these
+/// are {"type": "image"} in a list then, and their files go to `pictures`.
+/// Errors name the message by its place.
+ApiResult<Json> readMessages(const Json &messages,
+                             std::vector<std::string> &pictures);
 
 } // namespace mbc::serve

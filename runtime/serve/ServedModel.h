@@ -22,8 +22,11 @@ public:
   encode(std::string_view text) const = 0;
   /// The tokens that the assistant's next message comes after. Input errors:
   /// the model has no template, or it refuses the conversation.
-  virtual Expected<std::vector<int32_t>>
-  encodeChat(const Json &messages, const Json &variables) const = 0;
+  /// `pictures`: the files of the parts {"type": "image"} of the messages, in
+  /// order; also refused where the model sees none, or one is damaged.
+  virtual Expected<generate::EncodedPrompt>
+  encodeChat(const Json &messages, const Json &variables,
+             std::span<const std::string> pictures) const = 0;
   /// Without special tokens; U+FFFD for what is no UTF-8.
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
   /// As `decode`, of a token alone, also where it is a special one.

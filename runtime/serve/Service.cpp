@@ -160,6 +160,10 @@ HttpResponse Service::metrics() const {
   add("completion_tokens_total", "counter", "Tokens of ended texts.",
       sums.completionTokens.load());
   add("steps_total", "counter", "Calls of the model.", steps.steps);
+  add("draft_tokens_total", "counter", "Tokens that were guessed and tried.",
+      steps.drafts.tried);
+  add("draft_tokens_accepted_total", "counter", "Of these, those of a text.",
+      steps.drafts.accepted);
   add("step_seconds_total", "counter", "Seconds in these.",
       steps.prefillSeconds + steps.decodeSeconds);
   HttpResponse response;

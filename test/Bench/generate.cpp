@@ -75,7 +75,7 @@ int main(int argc, char **argv) {
   for (int repeat = 0; repeat < repeats; ++repeat) {
     double start = now();
     for (int at = 0; at < prompt;) {
-      host::Call call;
+      Call call;
       call.rows = std::min<int64_t>(prefill->rows, prompt - at);
       call.sequences = {{0, call.rows, 0, at}};
       call.inputs["tokens"] = std::span(tokens).subspan(at, call.rows);
@@ -90,7 +90,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < fresh; ++i) {
       auto best = static_cast<int32_t>(std::ranges::max_element(logits) -
                                        logits.begin());
-      host::Call call;
+      Call call;
       call.rows = 1;
       call.sequences = {{0, 1, 0, prompt + i}};
       call.inputs["tokens"] = std::span(&best, 1);

@@ -17,8 +17,10 @@ struct Heads {
   uint32_t kv, group, d, dv;
 };
 
+/// `remembers`: over a state; else the parts of a call are those of one call
+/// alone, which `ends` tells apart.
 Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
-                   bool causal, uint32_t window) {
+                   bool causal, uint32_t window, bool remembers = true) {
   uint32_t rows = conversation.rows();
   ProgramMaker make(rows);
   uint32_t slots = conversation.slots;
@@ -43,8 +45,12 @@ Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
   attention.v = make.window(whole, widths[0] + widths[1], {rows, h.kv, h.dv},
                             {all, h.dv, 1});
   attention.out = make.output({rows, h.kv, h.group, h.dv});
-  attention.state =
-      static_cast<int32_t>(make.state(type, {widths[1], widths[2]}, {}));
+  if (remembers)
+    attention.state =
+        static_cast<int32_t>(make.state(type, {widths[1], widths[2]}, {}));
+  else if (conversation.calls[0].size() > 1)
+    attention.ends =
+        static_cast<int32_t>(make.input("ends", DType::I32, {rows}));
   attention.scale = scale;
   attention.causal = causal;
   attention.window = window;
@@ -52,9 +58,10 @@ Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
 
   Case test;
   test.name =
-      fmt::format("attention/{}/{}x{}x{}x{}/{}{}{}", conversation.name, h.kv,
+      fmt::format("attention/{}/{}x{}x{}x{}/{}{}{}{}", conversation.name, h.kv,
                   h.group, h.d, h.dv, nameOf(type), causal ? "" : "/all",
-                  window ? fmt::format("/window{}", window) : "");
+                  window ? fmt::format("/window{}", window) : "",
+                  remembers ? "" : "/alone");
   test.slots = slots;
   for (const std::vector<Part> &parts : conversation.calls) {
     CallOfCase call{0, parts, {}};
@@ -100,6 +107,15 @@ Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
             }
           }
     }
+    if (!remembers) {
+      call.parts.clear();
+      std::vector<int32_t> ends;
+      for (const Part &part : parts)
+        ends.insert(ends.end(), part.count,
+                    static_cast<int32_t>(part.begin + part.count));
+      if (parts.size() > 1)
+        call.inputs["ends"] = std::move(ends);
+    }
     test.calls.push_back(std::move(call));
   }
   test.program = std::make_shared<program::ProgramT>(std::move(make.program));
@@ -122,6 +138,21 @@ std::vector<Case> attentionCases() {
   cases.push_back(attentionCase({1, 50, 8, 8}, packed, DType::F32, true, 0));
   cases.push_back(attentionCase({2, 2, 8, 8}, whole, DType::F32, false, 0));
   cases.push_back(attentionCase({2, 2, 64, 64}, whole, DType::BF16, true, 70));
+  // Rows of one call: all of them, and parts of which some end at each other's
+  // blocks of keys; fewer rows than the function's.
+  Conversation alone{"alone", 150, {{{0, 150, 0, 0}}, {{0, 3, 20, 0}}}};
+  Conversation parts{"parts",
+                     160,
+                     {{{0, 64, 0, 0}, {64, 1, 64, 0}, {65, 70, 70, 0}},
+                      {{0, 4, 0, 0}, {4, 4, 9, 0}, {8, 1, 30, 0}}}};
+  for (DType type : {DType::F32, DType::BF16, DType::F16})
+    for (const Conversation &conversation : {alone, parts})
+      for (bool causal : {false, true}) {
+        cases.push_back(attentionCase({3, 1, 20, 12}, conversation, type,
+                                      causal, 0, false));
+        cases.push_back(
+            attentionCase({2, 3, 8, 8}, conversation, type, causal, 0, false));
+      }
   return cases;
 }
 

@@ -1,6 +1,7 @@
 //===- Case.h - What every backend must compute -----------------*- C++ -*-===//
 #pragma once
 
+#include "runtime/program/Call.h"
 #include "runtime/program/Program.h"
 
 #include <map>
@@ -31,12 +32,22 @@ struct Case {
   std::shared_ptr<const program::ProgramT> program;
   /// Of each weight: its elements, layer by layer; values of its type.
   std::vector<std::vector<float>> weights;
+  /// Of each FP8 weight its scales: of each matrix a grid, row by row.
+  std::vector<std::vector<float>> scales = {};
   int64_t slots = 0;
   std::vector<CallOfCase> calls;
   /// The output of all calls, one after another, by plain loops in double
   /// precision, and how far off each element may be.
   std::vector<double> expected, bound;
 };
+
+/// A case's call as a backend takes it, and the output that it fills.
+struct BackendCall {
+  Call call;
+  std::vector<float> out;
+};
+std::unique_ptr<BackendCall> makeCall(const program::FunctionT &function,
+                                      const CallOfCase &given);
 
 /// What is tested: loads a case's weights, makes its calls in one conversation,
 /// and gives back all outputs. An error text where it cannot.

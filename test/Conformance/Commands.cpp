@@ -70,6 +70,99 @@ Case takeCase(DType type) {
   return test;
 }
 
+/// Rows that features take the places of, of calls with some, one and none.
+Case placeCase(DType type) {
+  constexpr uint32_t rows = 5, width = 9;
+  ProgramMaker make(rows);
+  program::CopyT copy;
+  copy.from = make.input("x", DType::F32, {rows, width});
+  copy.to = make.buffer(type, {rows, width});
+  make.add(copy);
+  program::PlaceT place;
+  place.features = make.input("features", DType::F32, {rows, width});
+  place.places = make.input("place", DType::I32, {rows});
+  place.out = copy.to;
+  make.add(place);
+  copy.from = copy.to;
+  copy.to = make.output({rows, width});
+  make.add(copy);
+  Case test;
+  test.name = fmt::format("place/{}", nameOf(type));
+  std::vector<float> xs = numbers(rows * width, type, 1),
+                     features = numbers(2 * width, DType::F32, 2);
+  std::vector<std::vector<int32_t>> calls{{-1, 1, -1, 0, 1}, {0, -1, -1}, {}};
+  for (const std::vector<int32_t> &places : calls) {
+    // Without features nothing is said of places.
+    auto count = static_cast<int64_t>(places.empty() ? rows : places.size());
+    CallOfCase call{count,
+                    {{0, count, 0, 0}},
+                    {{"x", bitsOf({xs.begin(), xs.begin() + count * width})}}};
+    if (!places.empty()) {
+      call.inputs["place"] = places;
+      call.inputs["features"] = bitsOf(features);
+    }
+    for (int64_t row = 0; row < count; ++row)
+      for (uint32_t i = 0; i < width; ++i) {
+        int32_t at = places.empty() ? -1 : places[row];
+        test.expected.push_back(at < 0
+                                    ? xs[row * width + i]
+                                    : roundTo(type, features[at * width + i]));
+      }
+    test.calls.push_back(std::move(call));
+  }
+  finish(test, make);
+  return test;
+}
+
+/// Three neighbouring rows are one that is three times as wide; what is made of
+/// them comes in another order.
+Case mergeCase(DType type) {
+  constexpr uint32_t rows = 12, count = 3, width = 5, out = 7;
+  ProgramMaker make(rows);
+  program::CopyT copy;
+  copy.from = make.input("x", DType::F32, {rows, width});
+  copy.to = make.buffer(type, {rows, width});
+  make.add(copy);
+  program::GemmT gemm;
+  gemm.x = make.window(copy.to, 0, {rows / count, count * width},
+                       {count * width, 1});
+  gemm.weight = make.weight("w", type, out, count * width);
+  gemm.out = make.buffer(DType::F32, {rows / count, out});
+  make.add(gemm);
+  program::TakeT take;
+  take.x = gemm.out;
+  take.rows = make.input("order", DType::I32, {rows / count});
+  take.out = make.output({rows / count, out});
+  make.add(take);
+  Case test;
+  test.name = fmt::format("merge/{}", nameOf(type));
+  std::vector<float> xs = numbers(rows * width, type, 1);
+  test.weights = {numbers(out * count * width, type, 2)};
+  for (const std::vector<int32_t> &order :
+       {std::vector<int32_t>{2, 0, 3, 1}, {1, 0}}) {
+    auto used = static_cast<int64_t>(order.size() * count);
+    test.calls.push_back(
+        {used,
+         {},
+         {{"x", bitsOf({xs.begin(), xs.begin() + used * width})},
+          {"order", order}}});
+    for (int32_t row : order)
+      for (uint32_t n = 0; n < out; ++n) {
+        double sum = 0, size = 0;
+        for (uint32_t k = 0; k < count * width; ++k) {
+          double term = double(xs[row * count * width + k]) *
+                        test.weights[0][n * count * width + k];
+          sum += term;
+          size += std::abs(term);
+        }
+        test.expected.push_back(sum);
+        test.bound.push_back((count * width + 1) * unit * size);
+      }
+  }
+  finish(test, make);
+  return test;
+}
+
 /// Through 16 bits and back: rounded to nearest, ties to even, as the type's
 /// definition says; overflow is infinite, small values keep their digits.
 Case copyCase(DType type) {
@@ -290,6 +383,8 @@ std::vector<Case> commandCases() {
     cases.push_back(embedCase(type));
     cases.push_back(takeCase(type));
     cases.push_back(copyCase(type));
+    cases.push_back(placeCase(type));
+    cases.push_back(mergeCase(type));
   }
   cases.push_back(transposeCase());
   cases.push_back(layersCase());

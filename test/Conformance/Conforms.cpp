@@ -7,6 +7,37 @@
 
 namespace mbc::test {
 
+std::unique_ptr<BackendCall> makeCall(const program::FunctionT &function,
+                                      const CallOfCase &given) {
+  auto made = std::make_unique<BackendCall>();
+  Call &call = made->call;
+  call.rows = given.rows;
+  for (const Part &part : given.parts)
+    call.sequences.push_back({part.begin, part.count, part.slot, part.cached});
+  for (const auto &input : function.inputs) {
+    auto found = given.inputs.find(input->name);
+    if (found == given.inputs.end())
+      continue;
+    const std::vector<int32_t> &values = found->second;
+    if (input->dtype == plan::DType::I32)
+      call.inputs[input->name] = values;
+    else
+      call.floats[input->name] = {
+          reinterpret_cast<const float *>(values.data()), values.size()};
+  }
+  const program::PortT &port = *function.outputs[0];
+  size_t width = 1;
+  for (size_t i = 1; i < port.dims.size(); ++i)
+    width *= port.dims[i];
+  // Of the rows that are asked for, else of all, some of which may be one.
+  auto list = given.inputs.find("outputs");
+  made->out.resize(width * (list == given.inputs.end()
+                                ? given.rows * port.dims[0] / function.rows
+                                : list->second.size()));
+  call.outputs["out"] = made->out;
+  return made;
+}
+
 void expectConforms(Backend &backend, const Case &test) {
   SCOPED_TRACE(test.name);
   Expected<std::vector<float>> out = backend.run(test);

@@ -114,6 +114,7 @@ private:
         mlir::OpBuilder::InsertionGuard guard(builder);
         builder.setInsertionPointToStart(&op.getBody().front());
         exec::WeightOp::create(builder, loc, weight.path, type,
+                               mlir::DenseI64ArrayAttr(),
                                mlir::DenseI64ArrayAttr());
       }
       source = exec::UseOp::create(builder, loc, type, weight.path);

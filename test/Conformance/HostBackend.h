@@ -2,9 +2,11 @@
 #pragma once
 
 #include "runtime/core/DType.h"
+#include "runtime/core/Fp8.h"
 #include "runtime/host/Session.h"
 #include "test/Conformance/Case.h"
 
+#include <algorithm>
 #include <functional>
 
 namespace mbc::test {
@@ -27,6 +29,13 @@ public:
                host::Session::create(*program, {threads, test.slots}));
     for (size_t i = 0; i < program->weights.size(); ++i) {
       const program::WeightT &weight = *program->weights[i];
+      if (weight.dtype == plan::DType::F8E4M3) {
+        quantizeFp8(DType::F32, test.weights[i].data(), 1.0f,
+                    reinterpret_cast<uint8_t *>(session->weight(i, 0)),
+                    static_cast<int64_t>(elementsOf(weight)));
+        std::ranges::copy(test.scales[i], session->weightScales(i, 0).begin());
+        continue;
+      }
       auto elem = weight.dtype == plan::DType::BF16  ? host::Elem::BF16
                   : weight.dtype == plan::DType::F16 ? host::Elem::F16
                                                      : host::Elem::F32;
@@ -36,26 +45,11 @@ public:
             session->weight(i, j), static_cast<int64_t>(elementsOf(weight)));
     }
     const program::FunctionT &function = *findFunction(*program, "f");
-    const program::PortT &port = *function.outputs[0];
-    size_t width = 1;
-    for (size_t i = 1; i < port.dims.size(); ++i)
-      width *= port.dims[i];
     std::vector<float> all;
     for (const CallOfCase &given : test.calls) {
-      host::Call call;
-      call.rows = given.rows;
-      for (const Part &part : given.parts)
-        call.sequences.push_back(
-            {part.begin, part.count, part.slot, part.cached});
-      for (const auto &[name, values] : given.inputs)
-        call.inputs[name] = values;
-      auto list = given.inputs.find("outputs");
-      std::vector<float> out(width * (list == given.inputs.end()
-                                          ? given.rows
-                                          : list->second.size()));
-      call.outputs["out"] = out;
-      MBC_TRY(session->run(function, call));
-      all.insert(all.end(), out.begin(), out.end());
+      auto made = makeCall(function, given);
+      MBC_TRY(session->run(function, made->call));
+      all.insert(all.end(), made->out.begin(), made->out.end());
     }
     return all;
   }

@@ -185,11 +185,75 @@ def completions():
     put("Completion", "tokens", json.dumps({"prompt": [1, 2], "temperature": 1e-300}))
     put("Completion", "lists", json.dumps({"prompt": [[1], [2, 3]]}))
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "auto"}}
+    put("Completion", "picture", json.dumps({"messages": [{"role": "user", "content": [image, {"type": "text", "text": "a"}]}]}))
     put("Completion", "chat", json.dumps({"messages": [
         {"role": "developer", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, {"role": "user", "content": "a", "name": "n"},
         {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c", "content": "1"}],
         "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}], "tool_choice": "auto", "logprobs": True, "top_logprobs": 2,
         "max_completion_tokens": 3, "response_format": {"type": "text"}, "chat_template_kwargs": {"enable_thinking": False}, **shared}))
+
+
+def tokenizers():
+    """Small ones with the components of each family, and a text."""
+
+    def added(number, content, **flags):
+        return {"id": number, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True, **flags}
+
+    def split(pattern, behavior="Isolated", **more):
+        return {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": False, **more}
+
+    text = b"\0ab 12 It's\r\n caf\xc3\xa9 <a>b\xff"
+    known = [*"abcIts'12f\u00c3\u00a9\u0120\u010a", "ab", "\u0120ab", "abc", "<unk>", "\u2581", "<0xC3>", "<0xA9>"]
+    tokens = {token: number for number, token in enumerate(known)}
+    model = {"type": "BPE", "vocab": tokens, "merges": ["a b", ["\u0120", "ab"], "ab c"]}
+    words = {"Regex": "(?i:'s|'t)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"}
+    bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<a>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "pair": [], "special_tokens": {"<a>": {"id": "<a>", "ids": [21], "tokens": ["<a>"]}}}
+    families = {
+        "llama": {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [split(words), bytes_]}, "decoder": bytes_,
+                  "post_processor": {"type": "Sequence", "processors": [bytes_, template]}, "added_tokens": [added(21, "<a>"), added(22, " b", special=False, lstrip=True)]},
+        "qwen": {"normalizer": {"type": "NFC"}, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split(words), {**bytes_, "add_prefix_space": True}]}, "decoder": bytes_},
+        "deepseek": {"normalizer": {"type": "Sequence", "normalizers": []}, "decoder": bytes_, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            split({"Regex": "[\r\n]"}), split({"Regex": "[\u4e00-\u9fa5]+"}), {"type": "Digits", "individual_digits": True}, bytes_]}},
+        "gpt2": {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True}, "decoder": {"type": "ByteLevel"}, "post_processor": {"type": "ByteLevel", "trim_offsets": False}},
+        "sentencepiece": {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+                          "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+                                                                       {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}},
+        "behaviours": {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [split({"String": "'"}, "Removed"), split({"Regex": "\\s"}, "MergedWithNext"), split({"String": "b"}, "MergedWithPrevious", invert=True),
+                                                                              {"type": "Punctuation", "behavior": "Contiguous"}, {"type": "Whitespace"}]}},
+    }
+    for name, parts in families.items():
+        here = {**model, "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True} if name == "sentencepiece" else model
+        put("Tokenizer", name, json.dumps({"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None, "pre_tokenizer": None,
+                                           "post_processor": None, "decoder": None, "model": here, **parts}, ensure_ascii=False).encode() + text)
+    config = {"bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": False}, "pad_token": None, "add_bos_token": True, "add_eos_token": False, "additional_special_tokens": ["<a>"],
+              "added_tokens_decoder": {"3": added(3, "<a>"), "4": added(4, "<b>", special=False)}, "tokenizer_class": "TikTokenTokenizer",
+              "chat_template": [{"name": "default", "template": "{{ messages }}"}, {"name": "tool_use", "template": ""}], "model_max_length": 1e30}
+    parts = [json.dumps(config), json.dumps({"unk_token": "<unk>", "bos_token": "<x>"}), json.dumps({"eos_token_id": [3, 4], "do_sample": True}), "YQ== 0\nYg== 1\nYWI= 2\n"]
+    for count in (1, 2, 4):
+        put("TokenizerConfig", f"of-{count}", "\0".join(parts[:count]))
+    put("TokenizerConfig", "generation", "\0".join(["", "", '{"eos_token_id": 2}']))
+
+
+def pictures():
+    sys.path.insert(0, os.path.join(ROOT, "test", "Interop"))
+    import numpy as np
+    from PIL import Image
+    from picture_files import photo, png
+    random = np.random.default_rng(0)
+    for colour, depth in [(0, 1), (0, 16), (2, 8), (3, 2), (4, 8), (6, 16)]:
+        for interlaced in (False, True):
+            put("Picture", f"{colour}-{depth}-{interlaced}.png", png(9, 5, depth, colour, random, interlaced, [(b"tEXt", b"Raw profile type exif\0\nexif\n 4\n4d4d")]))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, mode, options in [("plain", "RGB", {}), ("progressive", "RGB", dict(progressive=True)), ("grey", "L", {}), ("inks", "CMYK", {}),
+                                ("turned", "RGB", dict(exif=exif)), ("restarts", "RGB", dict(restart_marker_blocks=1, subsampling=2))]:
+        file = io.BytesIO()
+        Image.fromarray(photo(random, 20, 17)).convert(mode).save(file, "jpeg", **options)
+        put("Picture", name + ".jpg", file.getvalue())
+    put("Picture", "gif", "GIF89a")
 
 
 def plan(binaries, work):
@@ -213,6 +277,8 @@ def main():
     texts()
     configs()
     completions()
+    tokenizers()
+    pictures()
     pickles()
     with tempfile.TemporaryDirectory() as work:
         archives(checkpoint(binaries, work))

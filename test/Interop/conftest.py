@@ -156,9 +156,10 @@ def router_bias_in_fp32(folder):
 def mtp_layer(folder):
     """A layer that predicts the token after the next, which transformers neither loads nor saves."""
     router_bias_in_fp32(folder)
+    layers = json.loads((folder / "config.json").read_text())["num_hidden_layers"]
 
     def change(weights):
-        last, new = "model.layers.3.", "model.layers.4."
+        last, new = f"model.layers.{layers - 1}.", f"model.layers.{layers}."
         generator = torch.Generator().manual_seed(4)
 
         def random(shape, dtype):

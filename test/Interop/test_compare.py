@@ -1,6 +1,6 @@
 """`mbc compare`: errors planted in small models of several families, in random layers, on the Hugging Face and on the
 Megatron side, each of which must be located to its layer and operation; and models that do not differ, which must not be
-found to. A layer is -1 for what is outside of layers."""
+found to. A layer is -1 for what is outside of layers. Mixtures of experts are in `test_compare_mixtures.py`."""
 
 import json
 import random
@@ -8,7 +8,6 @@ import runpy
 import shutil
 
 import numpy as np
-import conftest
 import pytest
 import torch
 from checkpoints import save_with_pytorch
@@ -500,29 +499,6 @@ def test_reference_of_other_tokens_or_another_model(mbc, originals, tmp_path):
     narrow = write_model(tmp_path / "narrow", 1, "Llama", dict(hidden_size=40, num_attention_heads=4))
     said = mbc("compare", narrow, "--reference", states, status=2)
     assert "has 48 numbers a token, expected 40" in said
-
-
-@pytest.mark.parametrize("family", ["Qwen3Moe", "DeepseekV3"])
-def test_a_wrong_expert(mbc, family, tmp_path):
-    """Rows of experts are in an order of their own and not seen: the sum of them is named, with the tensor of the expert."""
-    # Every expert takes part: what one that nobody chooses computes is nowhere.
-    changes = conftest.SPARSE | dict(num_experts_per_tok=8)
-    if family == "DeepseekV3":
-        changes = conftest.V3 | dict(num_experts_per_tok=8, n_group=1, topk_group=1)
-    good, bad = (write_model(tmp_path / name, 5, family, changes, "float32") for name in ("good", "bad"))
-    if family == "DeepseekV3":
-        for folder in (good, bad):
-            conftest.router_bias_in_fp32(folder)
-    wrong = "model.layers.2.mlp.experts.3.down_proj.weight"
-    change_weights(bad, lambda weights: weights[wrong].mul_(1.5))
-    tokens = ",".join(str(i) for i in range(1, 121))
-    report = compare(mbc, good, bad, "--tokens", tokens, status=1)
-    assert report["steps"][report["first"]]["name"] == "decoder 2"
-    culprit = report["culprits"][0]
-    assert culprit["kind"] == "combine" and "grouped_linear" in " ".join(culprit["unseen"])
-    assert any(wrong in finding for parameter in culprit["parameters"] for finding in parameter["findings"])
-    assert wrong in culprit["cause"]
-    assert compare(mbc, good, good, "--tokens", tokens, status=0)["same"]
 
 
 def test_tokens_from_a_file(mbc, originals, tmp_path):

@@ -212,10 +212,15 @@ def test_a_trained_model_on_text(mbc, smollm2, tmp_path):
         for dtype in (torch.float32, torch.bfloat16)
     )
     with torch.no_grad():
-        expected = exact(tokens[:1]).logits.numpy()
+        truth = torch.cat([exact(window[None]).logits for window in tokens]).numpy()
+        expected = truth[:1]
         theirs = torch.cat([rounded(window[None]).logits.float() for window in tokens]).numpy()
     found = mbc_logits(mbc, smollm2.source, tokens[:1], tmp_path)
     assert np.abs(found - expected).max() <= 2e-5 * np.abs(expected).max()
     assert np.array_equal(mbc_logits(mbc, smollm2.megatron, tokens[:1], tmp_path), found)
     ours = mbc_logits(mbc, smollm2.source, tokens, tmp_path, "--dtype", "bfloat16")
-    assert abs(perplexity(ours, tokens) / perplexity(theirs, tokens) - 1) <= 1e-3
+    # Nearer to float32 than transformers' own rounding, or as near as chance allows: which of the two is nearer in perplexity
+    # hangs on the text.
+    found, other = (abs(perplexity(logits, tokens) / perplexity(truth, tokens) - 1) for logits in (ours, theirs))
+    assert found <= max(1e-3, other)
+    assert np.abs(ours - truth).mean() <= 1.05 * np.abs(theirs - truth).mean()

@@ -45,6 +45,8 @@ Touched touchedBy(Operation *op, SymbolTable &symbols) {
     unsigned made = isa<exec::RouteOp, exec::GroupOp>(op) ? 2 : 1;
     OperandRange operands = op->getOperands();
     llvm::append_range(touched.reads, operands.drop_back(made));
+    if (isa<exec::PlaceOp>(op)) // whose other rows stay
+      llvm::append_range(touched.reads, operands.take_back(made));
     llvm::append_range(touched.writes, operands.take_back(made));
   }
   return touched;

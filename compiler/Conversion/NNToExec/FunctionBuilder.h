@@ -20,7 +20,8 @@ public:
       : graph(graph), program(program), dtype(dtype),
         builder(OpBuilder::atBlockEnd(&program.getBody().front())) {}
 
-  void declareWeights();
+  /// Those of `scaled` that products alone use are FP8 in blocks of `block`.
+  void declareWeights(ArrayRef<std::string> scaled, ArrayRef<int64_t> block);
   MemRefType weightType(StringRef path) {
     return cast<MemRefType>(
         program.lookupSymbol<exec::WeightOp>(path).getType());
@@ -59,6 +60,8 @@ private:
   LogicalResult lowerDispatch(nn::DispatchOp op);
   LogicalResult lowerGroupedLinear(nn::GroupedLinearOp op);
   LogicalResult lowerCombine(nn::CombineOp op);
+  /// Rows sorted by expert as [tokens, topk, ...].
+  Value inOrderOfTokens(Value view, Value place, Location loc);
   LogicalResult lowerSplit(nn::SplitOp op);
   LogicalResult lowerJoin(nn::JoinOp op);
   void lowerTap(nn::TapOp op);
@@ -98,6 +101,7 @@ private:
   /// An array that the caller gives besides those of the entry: i32.
   Value addInput(StringRef name, ArrayRef<int64_t> sizes);
   LogicalResult lowerShift(nn::ShiftOp op);
+  LogicalResult lowerPlace(nn::PlaceOp op);
 
   ProgramBuilder &shared;
   nn::EntryOp entry;
@@ -109,7 +113,7 @@ private:
   DenseMap<Value, Value> places;
   /// Of each rope at its positions: the angles of the rows.
   DenseMap<std::pair<Attribute, Value>, Value> angleBuffers;
-  Value positionInput;
+  Value positionInput, placeInput;
   /// Ids of later tokens, by how much later.
   DenseMap<std::pair<Value, int64_t>, Value> shiftedInputs;
   /// Place before the first command, for what every layer uses.
@@ -124,8 +128,8 @@ private:
     Value place, offsets;
   };
   DenseMap<Value, Groups> groupsOfIds;
-  /// Offsets of the experts' rows, of values that have such rows.
-  DenseMap<Value, Value> offsetsOf;
+  /// The same of values that have such rows.
+  DenseMap<Value, Groups> groupsOf;
   /// Outputs of values that the caller wants to see, by name.
   llvm::StringMap<Value> taps;
 };

@@ -74,7 +74,7 @@ LogicalResult FunctionBuilder::lowerDispatch(nn::DispatchOp op) {
     return op.emitError("takes indices that no 'route' of this body gives");
   Value place = destination(op.getResult());
   views[op.getResult()] = place;
-  offsetsOf[op.getResult()] = sorted.offsets;
+  groupsOf[op.getResult()] = sorted;
   exec::ScatterOp::create(builder, op.getLoc(),
                           asMatrix(views.lookup(op.getX()), op.getLoc()),
                           sorted.place, asMatrix(place, op.getLoc()));
@@ -82,7 +82,7 @@ LogicalResult FunctionBuilder::lowerDispatch(nn::DispatchOp op) {
 }
 
 LogicalResult FunctionBuilder::lowerGroupedLinear(nn::GroupedLinearOp op) {
-  Value offsets = offsetsOf.lookup(op.getX());
+  Value offsets = groupsOf.lookup(op.getX()).offsets;
   if (!offsets)
     return op.emitError("takes rows that no 'dispatch' of this body gives");
   Value place = destination(op.getResult());
@@ -91,6 +91,19 @@ LogicalResult FunctionBuilder::lowerGroupedLinear(nn::GroupedLinearOp op) {
       builder, op.getLoc(), asMatrix(views.lookup(op.getX()), op.getLoc()),
       views.lookup(op.getWeight()), offsets, asMatrix(place, op.getLoc()));
   return success();
+}
+
+Value FunctionBuilder::inOrderOfTokens(Value view, Value place, Location loc) {
+  auto places = cast<MemRefType>(place.getType());
+  Value rows = asMatrix(view, loc);
+  auto type = cast<MemRefType>(rows.getType());
+  Value ordered = buffer(type.getShape(), type.getElementType(), loc);
+  int64_t count[] = {places.getNumElements()};
+  exec::TakeOp::create(builder, loc, rows, reshape(place, count, loc), ordered);
+  SmallVector<int64_t> sizes(places.getShape());
+  llvm::append_range(sizes,
+                     cast<MemRefType>(view.getType()).getShape().drop_front());
+  return reshape(ordered, sizes, loc);
 }
 
 LogicalResult FunctionBuilder::lowerCombine(nn::CombineOp op) {

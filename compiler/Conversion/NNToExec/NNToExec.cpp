@@ -4,6 +4,7 @@
 #include "compiler/Conversion/NNToExec/RopeTables.h"
 #include "dialects/Runs.h"
 
+#include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -23,7 +24,26 @@ using namespace mbc::select;
 // Shared symbols
 //===----------------------------------------------------------------------===//
 
-void ProgramBuilder::declareWeights() {
+/// The weights that products alone use, by path.
+static llvm::StringSet<> factorsOf(nn::GraphOp graph) {
+  llvm::StringSet<> factors, others;
+  graph.walk([&](nn::WeightOp weight) {
+    for (Operation *user : weight->getUsers()) {
+      auto linear = dyn_cast<nn::LinearOp>(user);
+      auto grouped = dyn_cast<nn::GroupedLinearOp>(user);
+      bool factor = (linear && linear.getWeight() == weight.getResult()) ||
+                    (grouped && grouped.getWeight() == weight.getResult());
+      (factor ? factors : others).insert(weight.getWeight());
+    }
+  });
+  for (const auto &path : others)
+    factors.erase(path.getKey());
+  return factors;
+}
+
+void ProgramBuilder::declareWeights(ArrayRef<std::string> scaled,
+                                    ArrayRef<int64_t> block) {
+  llvm::StringSet<> factors = factorsOf(graph);
   auto product = [](ArrayRef<nn::AxisAttr> axes) {
     int64_t size = 1;
     for (nn::AxisAttr axis : axes)
@@ -39,9 +59,15 @@ void ProgramBuilder::declareWeights() {
     if (!type.getIn().empty())
       sizes.push_back(product(type.getIn()));
     Type element = weights.getDtype() == "f32" ? builder.getF32Type() : dtype;
-    exec::WeightOp::create(builder, weights.getLoc(), weights.getSymName(),
-                           MemRefType::get(sizes, element),
-                           weights.getLayersAttr());
+    DenseI64ArrayAttr blocks;
+    if (llvm::is_contained(scaled, weights.getSymName()) &&
+        factors.contains(weights.getSymName())) {
+      element = Float8E4M3FNType::get(builder.getContext());
+      blocks = builder.getDenseI64ArrayAttr(block);
+    }
+    exec::WeightOp::create(builder, weights.getLoc(), weights.getSymNameAttr(),
+                           TypeAttr::get(MemRefType::get(sizes, element)),
+                           weights.getLayersAttr(), blocks);
   }
 }
 
@@ -240,6 +266,27 @@ LogicalResult FunctionBuilder::lowerShift(nn::ShiftOp op) {
   return success();
 }
 
+/// Rows are replaced where they lie, unless something else needs them as they
+/// were. Which feature is a row's is the caller's to know: others may have come
+/// in earlier calls.
+LogicalResult FunctionBuilder::lowerPlace(nn::PlaceOp op) {
+  Location loc = op.getLoc();
+  Value rows = views.lookup(op.getX());
+  if (!op.getX().hasOneUse() || !rows.getDefiningOp<exec::BufferOp>()) {
+    auto type = cast<MemRefType>(rows.getType());
+    Value copy = buffer(type.getShape(), type.getElementType(), loc);
+    exec::CopyOp::create(builder, loc, rows, copy);
+    rows = copy;
+  }
+  if (!placeInput)
+    placeInput = addInput("place", {static_cast<int64_t>(function.getRows())});
+  exec::PlaceOp::create(builder, loc,
+                        asMatrix(views.lookup(op.getFeatures()), loc),
+                        placeInput, asMatrix(rows, loc));
+  views[op.getResult()] = rows;
+  return success();
+}
+
 /// The angles of the rows, computed once before all layers.
 Value FunctionBuilder::angles(nn::RopeOp op, int64_t dim) {
   auto theta = dyn_cast<FloatAttr>(op.getTheta());
@@ -252,10 +299,20 @@ Value FunctionBuilder::angles(nn::RopeOp op, int64_t dim) {
   if (!table)
     return {};
   FlatSymbolRefAttr rope = shared.rope(op.getLoc(), *table);
-  int64_t numbers =
-      table->axis.empty() ? 1 : *llvm::max_element(table->axis) + 1;
-  Value at =
-      op.getPositions() ? views.lookup(op.getPositions()) : positions(numbers);
+  Value at = op.getPositions() ? views.lookup(op.getPositions())
+                               : positions(table->numbers);
+  if (auto type = cast<MemRefType>(at.getType());
+      table->numbers > 1 && type.getRank() == 1) {
+    // A declaration says of which rows positions are, not how many numbers
+    // each is.
+    if (!isa<BlockArgument>(at)) {
+      op.emitError("positions of several numbers must be an input of the "
+                   "function");
+      return {};
+    }
+    at.setType(MemRefType::get({type.getDimSize(0), table->numbers},
+                               type.getElementType()));
+  }
   Value &buffer = angleBuffers[{rope, at}];
   if (!buffer) {
     OpBuilder::InsertionGuard guard(builder);
@@ -458,6 +515,8 @@ void FunctionBuilder::lowerTap(nn::TapOp op) {
   if (!nn::canBeSeen(cast<nn::TensorType>(op.getX().getType())))
     return;
   Value from = views.lookup(op.getX());
+  if (Value place = groupsOf.lookup(op.getX()).place)
+    from = inOrderOfTokens(from, place, op.getLoc());
   Value &to = taps[op.getName()];
   if (!to) {
     SmallVector<int64_t> sizes(cast<MemRefType>(from.getType()).getShape());
@@ -559,6 +618,22 @@ LogicalResult FunctionBuilder::lower(Operation *op) {
         return success();
       })
       .Case([&](nn::ShiftOp shift) { return lowerShift(shift); })
+      .Case([&](nn::PlaceOp place) { return lowerPlace(place); })
+      .Case([&](nn::MergeOp merge) {
+        // Neighbouring rows are one that is wider.
+        views[merge.getResult()] = reshape(
+            views.lookup(merge.getX()),
+            sizesOf(cast<nn::TensorType>(merge.getResult().getType())), loc);
+        return success();
+      })
+      .Case([&](nn::ReorderOp reorder) {
+        Value place = destination(reorder.getResult());
+        views[reorder.getResult()] = place;
+        exec::TakeOp::create(
+            builder, loc, asMatrix(views.lookup(reorder.getX()), loc),
+            views.lookup(reorder.getOrder()), asMatrix(place, loc));
+        return success();
+      })
       .Case([&](nn::RouteOp route) { return lowerRoute(route); })
       .Case([&](nn::DispatchOp dispatch) { return lowerDispatch(dispatch); })
       .Case([&](nn::GroupedLinearOp linear) {
@@ -590,11 +665,11 @@ LogicalResult FunctionBuilder::lowerBlock(mlir::Block &block) {
       return failure();
     // What is made of rows of experts, row by row, has such rows.
     for (Value operand : op.getOperands())
-      if (Value offsets = offsetsOf.lookup(operand))
+      if (Groups sorted = groupsOf.lookup(operand); sorted.place)
         for (Value result : op.getResults())
           if (cast<nn::TensorType>(result.getType()).getOut().front() ==
               cast<nn::TensorType>(operand.getType()).getOut().front())
-            offsetsOf[result] = offsets;
+            groupsOf[result] = sorted;
   }
   return success();
 }
@@ -610,9 +685,14 @@ LogicalResult FunctionBuilder::run() {
                                   entry.getResultNames(), IntegerAttr());
   mlir::Block &body = function.getBody().emplaceBlock();
   builder.setInsertionPointToStart(&body);
-  for (BlockArgument argument : source.getArguments())
-    views[argument] = body.addArgument(
-        denseType(cast<nn::TensorType>(argument.getType())), argument.getLoc());
+  for (BlockArgument argument : source.getArguments()) {
+    auto type = cast<nn::TensorType>(argument.getType());
+    // What callers give is as what they get: float32, where it is no id.
+    Type element = type.getElem() == "i32" ? Type(builder.getI32Type())
+                                           : builder.getF32Type();
+    views[argument] = body.addArgument(MemRefType::get(sizesOf(type), element),
+                                       argument.getLoc());
+  }
   SmallVector<std::pair<Value, Value>> copies;
   for (Value result : source.getTerminator()->getOperands()) {
     // Results are read by people and samplers: not rounded once more.
@@ -655,7 +735,7 @@ struct NNToExec : mbc::impl::NNToExecBase<NNToExec> {
           at, graph.getLoc(), graph.getSymName(), type, graph.getValues());
       program.getBody().emplaceBlock();
       ProgramBuilder shared(graph, program, type);
-      shared.declareWeights();
+      shared.declareWeights(scaled, block);
       for (auto entry : graph.getOps<nn::EntryOp>())
         if (failed(FunctionBuilder(shared, entry).run()))
           return signalPassFailure();

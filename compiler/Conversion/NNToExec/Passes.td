@@ -11,8 +11,13 @@ def NNToExec : Pass<"nn-to-exec", "::mlir::ModuleOp"> {
     a row kernel, a repeat a carried buffer and a body for each kind of layer.
     Needs clusters (`nn-fuse`).
   }];
-  let options = [Option<"dtype", "dtype", "std::string", /*default=*/"\"f32\"",
-                        "type of weights and activations: f32, bf16 or f16">];
+  let options = [
+    Option<"dtype", "dtype", "std::string", /*default=*/"\"f32\"",
+           "type of weights and activations: f32, bf16 or f16">,
+    ListOption<"scaled", "scaled", "std::string",
+               "parameters to keep as FP8 where products alone use them">,
+    ListOption<"block", "block", "int64_t",
+               "rows and columns of the blocks that have a scale">];
   let dependentDialects = ["::mbc::exec::ExecDialect"];
 }
 

@@ -103,6 +103,12 @@ ropeTable(int64_t dim, double theta, Attribute scaling, bool axial,
   if (axial) {
     // Each number has half of the pairs, with frequencies of a head half as
     // large.
+    if (dim % 4 != 0) {
+      error("axial rope turns by rows and columns, half of " +
+            std::to_string(dim) + " elements each; expected a multiple of 4");
+      return std::nullopt;
+    }
+    table.numbers = 2;
     std::vector<float> half = plain(dim / 2, theta);
     table.invFreq = half;
     table.invFreq.insert(table.invFreq.end(), half.begin(), half.end());
@@ -126,10 +132,22 @@ ropeTable(int64_t dim, double theta, Attribute scaling, bool axial,
   } else if (type == "yarn") {
     table.attentionFactor = scaleYarn(table.invFreq, dim, theta, record);
   } else if (type == "mrope") {
-    auto sections = cast<ArrayAttr>(record.get("mrope_section"));
-    for (auto [axis, size] : llvm::enumerate(sections))
-      table.axis.insert(table.axis.end(), cast<IntegerAttr>(size).getInt(),
-                        axis);
+    // Time, row and column by turns, where there are more sections.
+    table.numbers = 3;
+    auto sections = dyn_cast<ArrayAttr>(record.get("mrope_section"));
+    for (auto [number, entry] : llvm::enumerate(
+             sections ? sections.getValue() : ArrayRef<Attribute>())) {
+      auto size = dyn_cast<IntegerAttr>(entry);
+      if (!size || size.getInt() < 0 ||
+          size.getInt() > static_cast<int64_t>(table.invFreq.size())) {
+        error("mrope_section must list how many of the " +
+              std::to_string(table.invFreq.size()) +
+              " pairs turn by time, row and column");
+        return std::nullopt;
+      }
+      table.axis.insert(table.axis.end(), size.getInt(),
+                        number % table.numbers);
+    }
     if (table.axis.size() != table.invFreq.size()) {
       error("mrope_section is for " + std::to_string(table.axis.size()) +
             " pairs, expected " + std::to_string(table.invFreq.size()));

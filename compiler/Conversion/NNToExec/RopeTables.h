@@ -17,6 +17,7 @@ struct RopeTable {
   /// theta, factor, original length: beyond it the base grows (dynamic NTK).
   std::optional<std::array<double, 3>> dynamic;
   std::vector<int64_t> axis; ///< of several position numbers, which one
+  int64_t numbers = 1;       ///< that a position has
 };
 
 /// The table for heads of `dim` numbers. `scaling` is unit (none), or the

@@ -13,9 +13,12 @@
 namespace mbc::host {
 
 /// Element types that kernels read and write.
-enum class Elem : uint8_t { F32, BF16, F16 };
+enum class Elem : uint8_t { F32, BF16, F16, F8 };
 
-inline unsigned sizeOf(Elem elem) { return elem == Elem::F32 ? 4 : 2; }
+/// Bytes of an element. F8 is E4M3 with block scales, of weights alone.
+inline constexpr unsigned sizeOf(Elem elem) {
+  return elem == Elem::F32 ? 4 : elem == Elem::F8 ? 1 : 2;
+}
 
 /// out[i, j] = dot(row i of x, row j of w) over k, for m x n of them; rows
 /// `ld*` elements apart. x is float32; or, where both are bfloat16 and
@@ -31,6 +34,11 @@ struct Dots {
   Elem wElem;
   float *out;
   int64_t ldo;
+  /// Of F8: row r of the matrix that w is in, from `row` on, has the scales of
+  /// row r / blockRows of the grid, one for each `blockCols` of k. They
+  /// multiply the sum of a block.
+  const float *scales = nullptr;
+  int64_t row = 0, blockRows = 0, blockCols = 0;
 };
 
 /// out[i, c] += sum over k of p[i, k] * v[k, c], for m x n of them, in the

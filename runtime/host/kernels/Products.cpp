@@ -69,6 +69,81 @@ inline Vec sumsOf(const Vec *a) {
 #endif
 }
 
+//===----------------------------------------------------------------------===//
+// FP8
+//===----------------------------------------------------------------------===//
+
+#if defined(__AVX512BF16__)
+/// The numbers of E4M3 without a sign, as bfloat16, which holds them all.
+struct Fp8Table {
+  uint16_t values[128];
+  constexpr Fp8Table() : values() {
+    for (int bits = 0; bits < 128; ++bits) {
+      int exponent = bits >> 3, digits = bits & 7;
+      if (exponent == 0 && digits != 0) {
+        // A subnormal one: digits * 2^-9.
+        for (exponent = 1; digits < 8; --exponent)
+          digits <<= 1;
+        digits &= 7;
+      } else if (exponent == 0) {
+        exponent = -120;
+      }
+      values[bits] = uint16_t((exponent + 120) << 7 | digits << 4);
+    }
+    values[127] = 0x7fc0;
+  }
+};
+alignas(64) constexpr Fp8Table fp8Table;
+
+inline __m512bh bf16OfFp8(__m256i bytes) {
+  __m512i bits = _mm512_cvtepu8_epi16(bytes);
+  const auto *table = reinterpret_cast<const __m512i *>(fp8Table.values);
+  __m512i low = _mm512_permutex2var_epi16(table[0], bits, table[1]);
+  __m512i high = _mm512_permutex2var_epi16(table[2], bits, table[3]);
+  __m512i size = _mm512_mask_blend_epi16(
+      _mm512_test_epi16_mask(bits, _mm512_set1_epi16(0x40)), low, high);
+  // size | (bits << 8 & sign)
+  return (__m512bh)_mm512_ternarylogic_epi64(size, _mm512_slli_epi16(bits, 8),
+                                             _mm512_set1_epi16(int16_t(0x8000)),
+                                             0xf8);
+}
+#endif
+
+/// What FP8 is multiplied as.
+template <Elem E, bool Pairs>
+constexpr Elem factorOf = E != Elem::F8 ? E
+                          : Pairs       ? Elem::BF16
+                                        : Elem::F32;
+
+/// A row of FP8 as factors.
+template <bool Pairs>
+inline void widenF8(const char *from, char *to, int64_t count) {
+  int64_t i = 0;
+  if constexpr (Pairs) {
+#if defined(__AVX512BF16__)
+    for (; i + 32 <= count; i += 32)
+      _mm512_storeu_si512(to + 2 * i,
+                          (__m512i)bf16OfFp8(_mm256_loadu_si256(
+                              reinterpret_cast<const __m256i *>(from + i))));
+    if (i < count) {
+      __mmask32 mask = (1u << (count - i)) - 1;
+      _mm512_mask_storeu_epi16(
+          to + 2 * i, mask,
+          (__m512i)bf16OfFp8(_mm256_maskz_loadu_epi8(mask, from + i)));
+    }
+#endif
+  } else {
+    auto *floats = reinterpret_cast<float *>(to);
+    for (; i + lanes <= count; i += lanes)
+      store(floats + i, loadAs<Elem::F8>(from, i));
+    if (i < count) {
+      float rest[lanes];
+      store(rest, loadPart<Elem::F8>(from, i, count - i));
+      memcpy(floats + i, rest, (count - i) * sizeof(float));
+    }
+  }
+}
+
 /// Elements of one row and of another that one multiplication takes.
 template <bool Pairs> constexpr int64_t stepSize = Pairs ? 2 * lanes : lanes;
 
@@ -101,14 +176,31 @@ inline void addTile(const char *const *x, const char *const *w, int64_t k0,
       auto load = [&](const char *p) {
         return (__m512bh)_mm512_loadu_si512(p + 2 * i);
       };
-      step(load, load, multiply, i);
+      if constexpr (E == Elem::F8)
+        step(
+            load,
+            [&](const char *p) {
+              return bf16OfFp8(
+                  _mm256_loadu_si256(reinterpret_cast<const __m256i *>(p + i)));
+            },
+            multiply, i);
+      else
+        step(load, load, multiply, i);
     }
     if (i < k1) {
       __mmask32 mask = (1u << (k1 - i)) - 1;
       auto load = [&](const char *p) {
         return (__m512bh)_mm512_maskz_loadu_epi16(mask, p + 2 * i);
       };
-      step(load, load, multiply, i);
+      if constexpr (E == Elem::F8)
+        step(
+            load,
+            [&](const char *p) {
+              return bf16OfFp8(_mm256_maskz_loadu_epi8(mask, p + i));
+            },
+            multiply, i);
+      else
+        step(load, load, multiply, i);
     }
 #endif
   } else {
@@ -131,9 +223,12 @@ public:
     int64_t passes =
         d.m <= fewRows
             ? 1
-            : (d.k * int64_t(sizeOf(E)) + depthBytes / 2) / depthBytes;
+            : (d.k * int64_t(sizeOf(factor)) + depthBytes / 2) / depthBytes;
     depth = passes > 1 ? ((d.k + passes - 1) / passes + step - 1) / step * step
                        : d.k;
+    // No depth ends inside of a block, whose sum has one scale.
+    if (E == Elem::F8 && depth < d.k)
+      depth = (depth + d.blockCols - 1) / d.blockCols * d.blockCols;
     int64_t fit = passingBytes / (d.k * (Pairs ? 2 : 4)) / tileRows * tileRows;
     passing =
         fit < tileRows ? tileRows : (fit < mostPassing ? fit : mostPassing);
@@ -153,6 +248,13 @@ public:
 
 private:
   static constexpr int64_t step = stepSize<Pairs>;
+  static constexpr Elem factor = factorOf<E, Pairs>;
+
+  /// Of a strip of FP8, as factors: rows that lie `depth` elements apart.
+  struct Widened {
+    static constexpr int64_t most = 4 * depthBytes / sizeOf(factor);
+    char bytes[E == Elem::F8 ? stripColumns * most * sizeOf(factor) : 1];
+  };
 
   /// Some rows of x with one strip of w.
   void strip(int64_t m0, int64_t rows, int64_t n0) {
@@ -160,10 +262,40 @@ private:
     Vec kept[mostPassing * stripColumns];
     for (int64_t k0 = 0; k0 < d.k; k0 += depth) {
       int64_t k1 = d.k - k0 < depth ? d.k : k0 + depth, m = 0;
+      if constexpr (E == Elem::F8) {
+        // Many rows pass: every element is widened once for all.
+        widened = rows > tileRows && depth <= Widened::most;
+        for (int c = 0; widened && c < stripColumns && n0 + c < d.n; ++c)
+          widenF8<Pairs>(static_cast<const char *>(d.w) + (n0 + c) * d.ldw + k0,
+                         wide.bytes + c * depth * sizeOf(factor), k1 - k0);
+      }
       for (; m + tileRows <= rows; m += tileRows)
         across<tileRows>(m0 + m, n0, k0, k1, kept + m * stripColumns);
       for (; m < rows; m += 2)
         across<2>(m0 + m, n0, k0, k1, kept + m * stripColumns);
+      widened = false;
+    }
+  }
+
+  /// Block by block: the sum of each of M x four times its scale.
+  template <int M>
+  void addBlocks(const char *const *x, const char *const *w,
+                 const float *const *scales, int64_t k0, int64_t k1,
+                 int64_t ahead, Vec (&sums)[M][tileColumns]) {
+    for (int64_t k = k0; k < k1;) {
+      int64_t block = k / d.blockCols, end = (block + 1) * d.blockCols;
+      end = end < k1 ? end : k1;
+      Vec part[M][tileColumns] = {};
+      if (widened)
+        addTile<factor, Pairs, M>(x, w, k, end, ahead, part);
+      else
+        addTile<E, Pairs, M>(x, w, k, end, ahead, part);
+      for (int j = 0; j < tileColumns; ++j) {
+        Vec scale = splat(scales[j][block]);
+        for (int m = 0; m < M; ++m)
+          sums[m][j] += part[m][j] * scale;
+      }
+      k = end;
     }
   }
 
@@ -192,18 +324,30 @@ private:
     Vec sums[vectors * lanes] = {};
     for (int g = 0; g < groups; ++g) {
       const char *w[tileColumns];
+      const float *scales[tileColumns];
       for (int j = 0; j < tileColumns; ++j) {
         // Behind the last row it is the last again, and not stored.
         int64_t column = g * tileColumns + j;
         column = column < left ? column : left - 1;
         w[j] =
             static_cast<const char *>(d.w) + (n0 + column) * d.ldw * sizeOf(E);
+        if constexpr (E == Elem::F8) {
+          scales[j] = d.scales + (d.row + n0 + column) / d.blockRows *
+                                     ((d.k + d.blockCols - 1) / d.blockCols);
+          // As if all of the row were widened.
+          if (widened)
+            w[j] = wide.bytes + ((n0 + column) % stripColumns * depth - k0) *
+                                    int64_t(sizeOf(factor));
+        }
       }
       auto &tile =
           *reinterpret_cast<Vec(*)[M][tileColumns]>(sums + g * M * tileColumns);
       if (k0 > 0)
         memcpy(tile, kept + g * M * tileColumns, sizeof(tile));
-      addTile<E, Pairs, M>(x, w, k0, k1, ahead, tile);
+      if constexpr (E == Elem::F8)
+        addBlocks<M>(x, w, scales, k0, k1, widened ? 0 : ahead, tile);
+      else
+        addTile<E, Pairs, M>(x, w, k0, k1, ahead, tile);
       if (k1 < d.k)
         memcpy(kept + g * M * tileColumns, tile, sizeof(tile));
     }
@@ -227,6 +371,8 @@ private:
 
   const Dots &d;
   int64_t depth, passing;
+  bool widened = false;
+  Widened wide;
 };
 
 //===----------------------------------------------------------------------===//
@@ -283,6 +429,10 @@ template <Elem E> void weighAs(const Weigh &w) {
 } // namespace
 
 void dots(const Dots &d) {
+  if (d.wElem == Elem::F8 && d.xElem == Elem::BF16)
+    return DotsOf<Elem::F8, true>(d).run();
+  if (d.wElem == Elem::F8)
+    return DotsOf<Elem::F8, false>(d).run();
   if (d.xElem == Elem::BF16)
     return DotsOf<Elem::BF16, true>(d).run();
   if (d.wElem == Elem::F32)

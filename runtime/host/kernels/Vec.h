@@ -23,6 +23,7 @@ constexpr int lanes = MBC_LANES;
 typedef float Vec __attribute__((vector_size(lanes * 4), aligned(4)));
 typedef int32_t IntVec __attribute__((vector_size(lanes * 4), aligned(4)));
 typedef uint16_t HalfVec __attribute__((vector_size(lanes * 2), aligned(2)));
+typedef uint8_t ByteVec __attribute__((vector_size(lanes), aligned(1)));
 typedef _Float16 F16Vec __attribute__((vector_size(lanes * 2), aligned(2)));
 
 inline Vec load(const float *p) { return *reinterpret_cast<const Vec *>(p); }
@@ -52,6 +53,20 @@ inline Vec loadF16(const void *p) {
   return __builtin_convertvector(*static_cast<const F16Vec *>(p), Vec);
 }
 
+/// E4M3, every one of which float32 holds.
+inline Vec loadF8(const uint8_t *p) {
+  IntVec bits =
+      __builtin_convertvector(*reinterpret_cast<const ByteVec *>(p), IntVec);
+  IntVec size = bits & 0x7f;
+  IntVec normal = (size << 20) + (120 << 23);
+  normal |= (size == 0x7f) & 0x7fc00000;
+  IntVec subnormal =
+      reinterpret_cast<IntVec>(__builtin_convertvector(size, Vec) * 0x1p-9f);
+  IntVec small = size < 8;
+  return reinterpret_cast<Vec>((small & subnormal) | (~small & normal) |
+                               ((bits & 0x80) << 24));
+}
+
 /// The sum of a vector: halves, again and again.
 inline float sumOf(Vec v) {
   float parts[lanes];
@@ -67,6 +82,8 @@ template <Elem E> inline Vec loadAs(const void *p, int64_t i) {
     return load(static_cast<const float *>(p) + i);
   else if constexpr (E == Elem::BF16)
     return loadBF16(static_cast<const uint16_t *>(p) + i);
+  else if constexpr (E == Elem::F8)
+    return loadF8(static_cast<const uint8_t *>(p) + i);
   else
     return loadF16(static_cast<const _Float16 *>(p) + i);
 }

@@ -36,7 +36,7 @@ try:
     print("health", *ask("/health"))
     status, answer = ask("/v1/completions", {"prompt": "a", "max_tokens": 3, "seed": 1})
     print("completion", status, answer["usage"]["completion_tokens"])
-    status, answer = ask("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "max_tokens": 3})
+    status, answer = ask("/v1/chat/completions", {"messages": [{"role": "user", "content": "a"}], "max_tokens": 3, "seed": 1})
     print("chat", status, answer["usage"]["completion_tokens"] if status == 200 else answer["error"]["message"])
     second = subprocess.run([*command, "--port", port], capture_output=True, text=True, timeout=60)
     print("same port:", second.stderr.strip().splitlines()[-1].replace(port, "PORT"))

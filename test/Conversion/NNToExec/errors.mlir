@@ -24,10 +24,32 @@ nn.graph @sections attributes {values = {}} {
 
 // An operator without a command.
 nn.graph @none attributes {values = {}} {
-  nn.entry @e ["x", "y"] -> ["z"] (%x: !nn.tensor<[n = 5], i32>, %y: !nn.tensor<[tokens = 5, h = 4], act>) {
-    // expected-error@+1 {{'nn.reorder' has no command yet}}
-    %z = nn.reorder %y, %x : (!nn.tensor<[tokens = 5, h = 4], act>, !nn.tensor<[n = 5], i32>) -> !nn.tensor<[tokens = 5, h = 4], act>
-    nn.yield %z : !nn.tensor<[tokens = 5, h = 4], act>
+  nn.entry @e ["x", "y"] -> ["z"] (%x: !nn.tensor<[tokens = 5], i32>, %y: !nn.tensor<[tokens = 5, h = 4], act>) {
+    // expected-error@+1 {{'nn.cross_entropy' has no command yet}}
+    %z = nn.cross_entropy %y, %x : (!nn.tensor<[tokens = 5, h = 4], act>, !nn.tensor<[tokens = 5], i32>) -> !nn.tensor<[], f32>
+    nn.yield %y : !nn.tensor<[tokens = 5, h = 4], act>
+  }
+}
+
+// -----
+
+// Rows and columns have two numbers, and half of the pairs each.
+nn.graph @axial attributes {values = {}} {
+  nn.entry @e ["q", "at"] -> ["r", "s"] (%q: !nn.tensor<[tokens = 5, n = 2, d = 6], act>, %at: !nn.tensor<[tokens = 5], i32>) {
+    // expected-error@+1 {{axial rope turns by rows and columns, half of 6 elements each; expected a multiple of 4}}
+    %r:2 = nn.rope %q, %q, %at {theta = 10000.0, scaling, axial = true} : (!nn.tensor<[tokens = 5, n = 2, d = 6], act>, !nn.tensor<[tokens = 5, n = 2, d = 6], act>, !nn.tensor<[tokens = 5], i32>) -> (!nn.tensor<[tokens = 5, n = 2, d = 6], act>, !nn.tensor<[tokens = 5, n = 2, d = 6], act>)
+    nn.yield %r#0, %r#1 : !nn.tensor<[tokens = 5, n = 2, d = 6], act>, !nn.tensor<[tokens = 5, n = 2, d = 6], act>
+  }
+}
+
+// -----
+
+// Sections that are no numbers of pairs.
+nn.graph @negative attributes {values = {}} {
+  nn.entry @e ["q"] -> ["r", "s"] (%q: !nn.tensor<[tokens = 5, n = 2, d = 8], act>) {
+    // expected-error@+1 {{mrope_section must list how many of the 4 pairs turn by time, row and column}}
+    %r:2 = nn.rope %q, %q {theta = 10000.0, scaling = {type = "mrope", mrope_section = [5, -1]}} : (!nn.tensor<[tokens = 5, n = 2, d = 8], act>, !nn.tensor<[tokens = 5, n = 2, d = 8], act>) -> (!nn.tensor<[tokens = 5, n = 2, d = 8], act>, !nn.tensor<[tokens = 5, n = 2, d = 8], act>)
+    nn.yield %r#0, %r#1 : !nn.tensor<[tokens = 5, n = 2, d = 8], act>, !nn.tensor<[tokens = 5, n = 2, d = 8], act>
   }
 }
 

@@ -848,6 +848,17 @@ exec.program @P f32 attributes {values = {}} {
 
 // -----
 
+// X17
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 [] -> ["seen"] (%seen: memref<3x1x4xi32>) {
+    %b = exec.buffer : memref<3x4xi32>
+    // expected-error@+1 {{expected an output of 'memref<3x1x4xf32>'}}
+    exec.tap %b, %seen : memref<3x4xi32>, memref<3x1x4xi32>
+  }
+}
+
+// -----
+
 // X02
 exec.program @P f32 attributes {values = {}} {
   exec.func @f rows 3 [] -> [] () {
@@ -953,5 +964,65 @@ exec.program @P f32 attributes {values = {}} {
     %i = exec.buffer : memref<3x2xi32>
     // expected-error@+1 {{has no scores 'Tanh' or no method 'Greedy'}}
     exec.route %l, %w, %i {score = "Tanh", method = "Greedy", renorm = true, groups = 1 : i64, group_topk = 1 : i64, scale = 1.0 : f64} : memref<3x8xf32>, memref<3x2xf32>, memref<3x2xi32>
+  }
+}
+
+// -----
+
+// X28
+exec.program @P f32 attributes {values = {}} {
+  exec.state @s f32 widths [2, 2] layers []
+  exec.func @f rows 3 ["ends"] -> [] (%ends: memref<3xi32>) {
+    %q = exec.buffer : memref<3x1x1x2xf32>
+    %k = exec.buffer : memref<3x1x2xf32>
+    // expected-error@+1 {{has a state, and parts that only rows of one call can have}}
+    exec.attention(%q, %k, %k) ends %ends -> %q state @s scale 1.0 causal false window 0 : memref<3x1x1x2xf32>, memref<3x1x2xf32>, memref<3x1x2xf32>, memref<3xi32> -> memref<3x1x1x2xf32>
+  }
+}
+
+// -----
+
+// X02
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 ["ends"] -> [] (%ends: memref<2xi32>) {
+    %q = exec.buffer : memref<3x1x1x2xf32>
+    %k = exec.buffer : memref<3x1x2xf32>
+    // expected-error@+1 {{rows of ends is 2, expected 3}}
+    exec.attention(%q, %k, %k) ends %ends -> %q scale 1.0 causal false window 0 : memref<3x1x1x2xf32>, memref<3x1x2xf32>, memref<3x1x2xf32>, memref<2xi32> -> memref<3x1x1x2xf32>
+  }
+}
+
+// -----
+
+// X03
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 ["places"] -> [] (%places: memref<3xf32>) {
+    %x = exec.buffer : memref<3x4xf32>
+    // expected-error@+1 {{places must be i32}}
+    exec.place %x, %places, %x : memref<3x4xf32>, memref<3xf32>, memref<3x4xf32>
+  }
+}
+
+// -----
+
+// X02
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 ["places"] -> [] (%places: memref<3xi32>) {
+    %x = exec.buffer : memref<3x4xf32>
+    %y = exec.buffer : memref<2x5xf32>
+    // expected-error@+1 {{columns of features is 5, expected 4}}
+    exec.place %y, %places, %x : memref<2x5xf32>, memref<3xi32>, memref<3x4xf32>
+  }
+}
+
+// -----
+
+// X29
+exec.program @P f32 attributes {values = {}} {
+  exec.func @f rows 3 ["places"] -> [] (%places: memref<3xi32>) {
+    %x = exec.buffer : memref<3x4xf32>
+    %y = exec.buffer : memref<2x4xi32>
+    // expected-error@+1 {{features must be of floats, found 'memref<2x4xi32>'}}
+    exec.place %y, %places, %x : memref<2x4xi32>, memref<3xi32>, memref<3x4xf32>
   }
 }

@@ -64,6 +64,8 @@ exec.program @P bf16 attributes {values = {vocab = 9}} {
     %last = exec.buffer : memref<2x4xf32>
     // CHECK: exec.take %{{.*}}, %{{.*}}, %{{.*}} : memref<3x4xf32>, memref<2xi32>, memref<2x4xf32>
     exec.take %y, %outputs, %last : memref<3x4xf32>, memref<2xi32>, memref<2x4xf32>
+    // CHECK: exec.place %{{.*}}, %{{.*}}, %{{.*}} : memref<3x4xf32>, memref<3xi32>, memref<3x4xf32>
+    exec.place %y, %tokens, %y : memref<3x4xf32>, memref<3xi32>, memref<3x4xf32>
     exec.gemm %last, %table, %logits : memref<2x4xf32>, memref<9x4xbf16>, memref<2x9xf32>
   }
 }

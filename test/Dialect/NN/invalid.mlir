@@ -560,8 +560,17 @@ nn.model @M for ["A"] { nn.func @f (%y: !nn.tensor<[t = ?, h = 4], act>, %w: !nn
 
 // N44
 nn.model @M for ["A"] { nn.func @f (%x: !nn.tensor<[n = 4, h = 4], act>) {
-  // expected-error@+1 {{'merge' needs [tokens, ...], found [n, h]}}
-  %0 = nn.merge %x {count = 4, axis = "s"} : (!nn.tensor<[n = 4, h = 4], act>) -> !nn.tensor<[t = ?, h = 4], act>
+  // expected-error@+1 {{'merge' makes one row of 3, and 4 are no multiple of them}}
+  %0 = nn.merge %x {count = 3, axis = "s"} : (!nn.tensor<[n = 4, h = 4], act>) -> !nn.tensor<[t = ?, h = 4], act>
+  nn.yield
+} }
+
+// -----
+
+// N44
+nn.model @M for ["A"] { nn.func @f (%x: !nn.tensor<[n = 4], act>) {
+  // expected-error@+1 {{'merge' needs [tokens, ...], found [n]}}
+  %0 = nn.merge %x {count = 4, axis = "s"} : (!nn.tensor<[n = 4], act>) -> !nn.tensor<[t = ?, h = 4], act>
   nn.yield
 } }
 

@@ -1,4 +1,5 @@
 #include "runtime/compare/Locate.h"
+#include "runtime/compare/Experts.h"
 
 #include <gtest/gtest.h>
 
@@ -183,6 +184,75 @@ TEST(Locate, PlacesAreThoseOfAxes) {
             (Names{"positions 1 of 2", "heads 1 of 2", "slot q"}));
   b.data.assign(12, 1);
   EXPECT_EQ(placesOf(result, a, b, 0, 0, 0), Names());
+}
+
+/// route -> its numbers, and a product of the rows of two experts a token.
+std::vector<Operation> mixture() {
+  Operation route = op("route", {"before"});
+  route.results[0].tap = "route.1";
+  route.results[0].integer = true;
+  route.results[0].chosenBy = "route.1";
+  route.results[0].experts = 9;
+  Operation product = op("grouped", {"before", "route.1"});
+  product.results[0].axes = {{"topk", 2, {}}};
+  product.results[0].chosenBy = "route.1";
+  product.results[0].experts = 9;
+  return {route, product};
+}
+
+Values experts(float first, float second, float x, float y) {
+  Values values{{"route.1", value(first, second)}, {"grouped", value(x, y)}};
+  Graph graph;
+  for (const Operation &operation : mixture())
+    graph.stages.push_back({"", 0, {}, operation});
+  sortByExpert(graph, values);
+  return values;
+}
+
+TEST(Locate, ExpertsOfATokenHaveNoOrder) {
+  Values a = experts(7, 3, 1, 2), b = experts(3, 7, 2, 1);
+  EXPECT_EQ(a["route.1"].data, (std::vector<float>{3, 7}));
+  EXPECT_EQ(a["grouped"].data, (std::vector<float>{2, 1}));
+  EXPECT_EQ(guilty(compareOperations(mixture(), mixture(), a, b, 0, 0, 0)),
+            Names());
+}
+
+TEST(Locate, NumbersOfExpertsAreNotNearEachOther) {
+  // 7 and 8 are within the tolerance as numbers.
+  Values a = experts(3, 7, 1, 2), b = experts(3, 8, 1, 9);
+  auto all = compareOperations(mixture(), mixture(), a, b, 0, 0, 0.5);
+  EXPECT_EQ(guilty(all), Names{"route"});
+}
+
+TEST(Locate, TheExpertIsNamed) {
+  Values a = experts(7, 3, 1, 2), b = experts(3, 7, 2, 5);
+  EXPECT_EQ(guilty(compareOperations(mixture(), mixture(), a, b, 0, 0, 0)),
+            Names{"grouped"});
+  EXPECT_EQ(placesOf(mixture()[1].results[0], a["grouped"], b["grouped"], 0, 0,
+                     0, &a["route.1"]),
+            Names{"experts 7 of 9"});
+  // Where all differ that were chosen, none is to be named.
+  b = experts(3, 7, 4, 5);
+  EXPECT_EQ(placesOf(mixture()[1].results[0], a["grouped"], b["grouped"], 0, 0,
+                     0, &a["route.1"]),
+            Names());
+}
+
+TEST(Locate, OrderOfExpertsIsOfEachTokenAndLayer) {
+  Graph graph;
+  graph.stages.push_back({"decoder", 2, {{{0, 1}, mixture(), {}}}, {}});
+  // Two tokens, two layers, two experts; each with two numbers in `grouped`.
+  Array numbers{2, 2, 2, {1, 0, 0, 1, 5, 4, 2, 3}, {}, {}};
+  Array grouped{
+      2,  2, 4, {10, 11, 0, 1, 0, 1, 10, 11, 50, 51, 40, 41, 20, 21, 30, 31},
+      {}, {}};
+  Values values{{"route.1", numbers}, {"grouped", grouped}};
+  sortByExpert(graph, values);
+  EXPECT_EQ(values["route.1"].data,
+            (std::vector<float>{0, 1, 0, 1, 4, 5, 2, 3}));
+  EXPECT_EQ(values["grouped"].data,
+            (std::vector<float>{0, 1, 10, 11, 0, 1, 10, 11, 40, 41, 50, 51, 20,
+                                21, 30, 31}));
 }
 
 } // namespace

@@ -59,6 +59,34 @@ TEST(Report, OfEqualSides) {
   EXPECT_TRUE(reportJson(equal).find("first")->isNull());
 }
 
+TEST(Report, OfWeightsThatTheTokensDoNotShow) {
+  Report hidden = report();
+  hidden.hidden = true;
+  for (const char *name : {"decoder.moe.fc2", "vision.embed"}) {
+    Culprit culprit;
+    culprit.operation = name;
+    culprit.kind = "grouped_linear";
+    culprit.stack = "decoder";
+    culprit.layer = 1;
+    culprit.state = OperationState::Agrees;
+    culprit.cause = "its weights differ";
+    hidden.culprits.push_back(culprit);
+  }
+  EXPECT_FALSE(hidden.same());
+  EXPECT_TRUE(hidden.runsAgree());
+  std::string text = reportText(hidden);
+  EXPECT_THAT(text, HasSubstr("which these tokens do not show: decoder.moe.fc2 "
+                              "of layer 1 of decoder, its weights differ\n"));
+  EXPECT_THAT(text, HasSubstr("\nalso: vision.embed (grouped_linear) in layer "
+                              "1 of decoder\n"));
+  EXPECT_TRUE(reportJson(hidden).find("first")->isNull());
+  EXPECT_TRUE(*reportJson(hidden).find("hidden")->asBool());
+  std::string page = reportHtml(hidden);
+  EXPECT_THAT(page, HasSubstr("mbc compare: a difference"));
+  EXPECT_THAT(page, HasSubstr("Not shown by these tokens: "));
+  EXPECT_THAT(page, Not(HasSubstr("declared at")));
+}
+
 TEST(Report, OfNumbersThatAreNotFinite) {
   Report broken = report();
   Errors &errors = broken.steps[2].errors;

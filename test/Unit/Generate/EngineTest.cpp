@@ -1,8 +1,10 @@
 #include "runtime/generate/Engine.h"
+#include "runtime/generate/Drafts.h"
 #include "test/Unit/TempFolder.h"
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <gtest/gtest.h>
 #include <set>
 #include <thread>
@@ -26,11 +28,14 @@ struct FakeExecutor final : Executor {
   int64_t length() const override { return most; }
   int64_t vocabulary() const override { return 500; }
   bool sequencesAreIndependent() const override { return independent; }
+  int64_t drafts() const override { return mostDrafts; }
+  bool sees() const override { return seeing; }
 
-  Expected<std::vector<Choice>> step(std::span<const Part> parts) override {
+  Expected<std::vector<Continuation>>
+  step(std::span<const Part> parts) override {
     if (failing)
       return inputError("the device has failed");
-    std::vector<Choice> choices;
+    std::vector<Continuation> choices;
     int64_t count = 0;
     std::set<int64_t> places;
     for (const Part &part : parts) {
@@ -38,6 +43,10 @@ struct FakeExecutor final : Executor {
       EXPECT_TRUE(places.insert(part.slot).second);
       for (int64_t i = 0; i < static_cast<int64_t>(part.tokens.size()); ++i)
         state.at(part.slot + part.cached + i) = part.tokens[i];
+      positions.insert(positions.end(), part.positions.begin(),
+                       part.positions.end());
+      for (const PlacedPicture &placed : part.pictures)
+        pictures += placed.picture != nullptr;
       count += static_cast<int64_t>(part.tokens.size());
       computed += static_cast<int64_t>(part.tokens.size());
     }
@@ -46,12 +55,24 @@ struct FakeExecutor final : Executor {
     for (const Part &part : parts) {
       if (!part.choice.sampling)
         continue;
-      // The state holds just this text.
+      // The state holds just this text, with what was guessed of it.
       int64_t length = part.cached + static_cast<int64_t>(part.tokens.size());
       EXPECT_EQ(length, static_cast<int64_t>(part.choice.text.size()));
       for (int64_t i = 0; i < length; ++i)
         EXPECT_EQ(state.at(part.slot + i), part.choice.text[i]);
-      choices.push_back({{static_cast<int32_t>(length), 0}, {}});
+      EXPECT_LE(part.drafts, mostDrafts);
+      EXPECT_LT(part.drafts, part.left);
+      Continuation &of = choices.emplace_back();
+      int64_t place = length - part.drafts;
+      for (;; ++place) {
+        of.choices.push_back({{static_cast<int32_t>(place), 0}, {}});
+        if (place == length || part.choice.text[place] != place)
+          break;
+      }
+      // What comes next, or another token.
+      int64_t wanted = wantedDrafts(*this, part, of.choices.size());
+      while (wanted-- > 0)
+        of.drafts.push_back(isRight(++place) ? int32_t(place) : 499);
     }
     sizes.push_back(count);
     return choices;
@@ -61,7 +82,12 @@ struct FakeExecutor final : Executor {
   std::vector<int32_t> state;
   std::vector<int64_t> sizes; ///< rows of each step
   int64_t computed = 0;
-  bool independent = true, failing = false;
+  std::vector<int32_t> positions; ///< of all steps
+  int64_t pictures = 0;           ///< that parts had, of all steps
+  bool independent = true, failing = false, seeing = false;
+  int64_t mostDrafts = 0;
+  /// Whether the guess of the token in this place is right.
+  std::function<bool(int64_t)> isRight = [](int64_t) { return true; };
 };
 
 /// Token 12 is "12 ".
@@ -313,6 +339,122 @@ TEST(Engine, DependentSequencesComeOneAfterAnother) {
     EXPECT_EQ(run.result(i).reusedTokens, 0);
 }
 
+TEST(Engine, RightDraftsSaveSteps) {
+  FakeExecutor executor(12, 4, 100);
+  executor.mostDrafts = 2;
+  Scenario run(executor);
+  run.submit(request(3, 8));
+  ASSERT_TRUE(run.engine.drain());
+  EXPECT_EQ(ids(run.result(0)),
+            (std::vector<int32_t>{3, 4, 5, 6, 7, 8, 9, 10}));
+  // The last token can have no draft behind it.
+  EXPECT_EQ(executor.sizes, (std::vector<int64_t>{3, 3, 3, 1}));
+  EXPECT_EQ(run.result(0).drafts.tried, 4);
+  EXPECT_EQ(run.result(0).drafts.accepted, 4);
+  EngineStatistics sums = run.engine.statistics();
+  EXPECT_EQ(sums.drafts.rate(), 1);
+  EXPECT_EQ(sums.decodeTokens, 7);
+  EXPECT_DOUBLE_EQ(sums.tokensPerStep(), 7.0 / 3);
+}
+
+TEST(Engine, WrongDraftsChangeNothing) {
+  FakeExecutor executor(12, 4, 100);
+  executor.mostDrafts = 2;
+  executor.isRight = [](int64_t) { return false; };
+  Scenario run(executor);
+  run.submit(request(3, 5));
+  ASSERT_TRUE(run.engine.drain());
+  EXPECT_EQ(ids(run.result(0)), (std::vector<int32_t>{3, 4, 5, 6, 7}));
+  EXPECT_EQ(executor.sizes, (std::vector<int64_t>{3, 3, 3, 2, 1}));
+  EXPECT_EQ(run.result(0).drafts.tried, 5);
+  EXPECT_EQ(run.result(0).drafts.accepted, 0);
+  EXPECT_EQ(run.engine.statistics().tokensPerStep(), 1);
+}
+
+TEST(Engine, SequencesAreRightAboutTheirOwnDrafts) {
+  FakeExecutor executor(24, 4, 90);
+  executor.mostDrafts = 3;
+  executor.isRight = [](int64_t place) { return place % 5 != 0; };
+  Scenario run(executor);
+  for (int32_t i = 0; i < 50; ++i)
+    run.submit(request(1 + i * 7 % 23, 1 + i * 5 % 11, i));
+  ASSERT_TRUE(run.engine.drain());
+  DraftCounts drafts;
+  for (int32_t i = 0; i < 50; ++i) {
+    auto tokens = ids(run.result(i));
+    ASSERT_EQ(static_cast<int32_t>(tokens.size()), 1 + i * 5 % 11);
+    for (size_t k = 0; k < tokens.size(); ++k)
+      EXPECT_EQ(tokens[k], 1 + i * 7 % 23 + static_cast<int32_t>(k));
+    drafts.add(run.result(i).drafts);
+  }
+  EngineStatistics sums = run.engine.statistics();
+  EXPECT_EQ(drafts.tried, sums.drafts.tried);
+  EXPECT_EQ(drafts.accepted, sums.drafts.accepted);
+  EXPECT_LT(0, drafts.accepted);
+  EXPECT_LT(drafts.accepted, drafts.tried);
+}
+
+TEST(Engine, EndsLieWithinDrafts) {
+  for (int64_t drafts : {0, 1, 2, 3, 8})
+    for (int32_t end = 4; end < 10; ++end) {
+      FakeExecutor executor(40, 4, 100);
+      executor.mostDrafts = drafts;
+      Scenario run(executor, withText());
+      Request token = request(4, 20), text = request(4, 20, 300);
+      token.stopTokens = {end};
+      text.stop = {" " + std::to_string(end) + " "};
+      run.submit(token);
+      run.submit(text);
+      ASSERT_TRUE(run.engine.drain());
+      EXPECT_EQ(run.result(0).finish, Finish::StopToken);
+      EXPECT_EQ(ids(run.result(0)).back(), end);
+      EXPECT_EQ(run.result(0).tokens.size(), end - 3u);
+      if (end == 4)
+        continue; // " 4 " never comes
+      EXPECT_EQ(run.result(1).finish, Finish::StopString);
+      EXPECT_EQ(run.result(1).tokens.size(), end - 3u);
+      EXPECT_EQ(run.shown[1], run.result(1).text);
+      // What was guessed behind the end was tried for nothing, and is not told.
+      EXPECT_EQ(run.result(0).drafts.tried, run.result(0).drafts.accepted);
+      EXPECT_LT(run.result(0).drafts.tried, end - 3);
+      EXPECT_EQ(executor.drafts() > 0, run.result(1).drafts.tried > 0);
+    }
+}
+
+TEST(Engine, RejectedDraftsAreNotRemembered) {
+  for (bool right : {true, false}) {
+    FakeExecutor executor(40, 1, 100);
+    executor.mostDrafts = 4;
+    executor.isRight = [&](int64_t) { return right; };
+    Scenario run(executor);
+    run.submit(request(20, 9));
+    ASSERT_TRUE(run.engine.drain());
+    Request turn = request(20, 3);
+    for (int32_t id : ids(run.result(0)))
+      turn.prompt.push_back(id);
+    turn.prompt.push_back(7);
+    run.submit(turn);
+    ASSERT_TRUE(run.engine.drain());
+    // As without drafts: all but the last token of the answer.
+    EXPECT_EQ(run.result(1).reusedTokens, 28);
+    EXPECT_EQ(ids(run.result(1)), (std::vector<int32_t>{30, 31, 32}));
+  }
+}
+
+TEST(Engine, CancelsAmongDrafts) {
+  FakeExecutor executor(16, 2, 100);
+  executor.mostDrafts = 3;
+  Scenario run(executor);
+  size_t first = run.submit(request(4, 30));
+  size_t second = run.submit(request(4, 9, 200));
+  ASSERT_TRUE(run.engine.step());
+  ASSERT_TRUE(run.engine.step());
+  run.engine.cancel(run.numbers[first]);
+  ASSERT_TRUE(run.engine.drain());
+  EXPECT_EQ(ids(run.result(first)), (std::vector<int32_t>{4, 5, 6, 7, 8}));
+  EXPECT_EQ(run.result(second).tokens.size(), 9u);
+}
+
 TEST(Engine, AFailureIsToldToWhoRuns) {
   FakeExecutor executor(8, 1, 100);
   Scenario run(executor);
@@ -354,4 +496,64 @@ TEST(Engine, ManyThreadsSubmitAndCancel) {
   loop.join();
   EXPECT_EQ(ends, 200);
   EXPECT_EQ(engine.pending(), 0u);
+}
+
+namespace {
+
+/// A prompt of 6 tokens, of which 1 to 4 are a picture's.
+Request seeingRequest(const char *digest) {
+  Request result = request(6, 3);
+  auto picture = std::make_shared<vision::PreparedPicture>();
+  picture->digest = digest;
+  result.pictures.list = {{std::move(picture), 1, 4}};
+  result.pictures.positions = {0, 0, 0, 1, 1, 1, 1, 1, 2,
+                               1, 2, 1, 1, 2, 2, 3, 3, 3};
+  result.pictures.next = 4;
+  return result;
+}
+
+} // namespace
+
+TEST(Engine, PicturesHavePlacesAndGoOnceTheyAreSeen) {
+  FakeExecutor executor(4, 4, 100);
+  executor.seeing = true;
+  Scenario run(executor);
+  Request what = seeingRequest("a");
+  std::vector<int32_t> expected = what.pictures.positions;
+  std::weak_ptr<const vision::PreparedPicture> picture =
+      what.pictures.list[0].picture;
+  run.submit(std::move(what));
+  ASSERT_TRUE(run.engine.step());
+  EXPECT_FALSE(picture.expired());
+  ASSERT_TRUE(run.engine.step());
+  EXPECT_TRUE(picture.expired());
+  ASSERT_TRUE(run.engine.drain());
+  EXPECT_EQ(executor.pictures, 2); // of the two steps of the prompt
+  // Text goes on from `next`, whatever the number of tokens.
+  for (int32_t position : {4, 5})
+    expected.insert(expected.end(), 3, position);
+  EXPECT_EQ(executor.positions, expected);
+}
+
+TEST(Engine, AnotherPictureIsComputedAnew) {
+  FakeExecutor executor(8, 1, 100);
+  executor.seeing = true;
+  Scenario run(executor);
+  for (const char *digest : {"a", "a", "b", "a"})
+    run.submit(seeingRequest(digest));
+  ASSERT_TRUE(run.engine.drain());
+  EXPECT_EQ(run.result(1).reusedTokens, 5);
+  EXPECT_EQ(run.result(2).reusedTokens, 0);
+  EXPECT_EQ(ids(run.result(2)), ids(run.result(0)));
+}
+
+TEST(Engine, PicturesAreForModelsThatSee) {
+  FakeExecutor executor(8, 1, 100);
+  Engine engine(executor, {});
+  EXPECT_REFUSED(engine.check(seeingRequest("a")), "sees no pictures");
+  executor.seeing = true;
+  EXPECT_TRUE(engine.check(seeingRequest("a")));
+  Request wrong = seeingRequest("a");
+  wrong.pictures.positions.pop_back();
+  EXPECT_REFUSED(engine.check(wrong), "three numbers");
 }

@@ -88,3 +88,30 @@ TEST(SlotMap, TheLongestUnusedGoesFirst) {
   EXPECT_EQ(c->range.first, a->range.first);
   EXPECT_EQ(map.take(Tokens(5, 2), 10)->reused, 4);
 }
+
+TEST(SlotMap, EqualTokensOfOtherPicturesAreNotReused) {
+  using Marks = std::vector<PictureMark>;
+  SlotMap map(100);
+  // Two pictures of two tokens (7), and text.
+  Tokens text{1, 7, 7, 2, 7, 7, 3, 4};
+  Marks seen{{1, 2, "a"}, {4, 2, "b"}};
+  auto reused = [&](const Tokens &prompt, const Marks &pictures) {
+    auto lease = map.take(prompt, 20, true, pictures);
+    int64_t count = lease->reused;
+    map.giveBack(lease->range, {});
+    map = SlotMap(100);
+    auto a = map.take(text, 20, true, seen);
+    map.giveBack(a->range, text, seen);
+    return count;
+  };
+  reused({1}, {});
+  Tokens longer = text;
+  longer.push_back(5);
+  EXPECT_EQ(reused(longer, seen), 8);
+  EXPECT_EQ(reused(longer, {{1, 2, "a"}, {4, 2, "c"}}), 4);
+  EXPECT_EQ(reused(longer, {{1, 2, "c"}, {4, 2, "b"}}), 0);
+  EXPECT_EQ(reused(longer, {}), 0);
+  // A third picture, of which nothing is left.
+  Tokens third{1, 7, 7, 2, 7, 7, 3, 4, 7, 7};
+  EXPECT_EQ(reused(third, {{1, 2, "a"}, {4, 2, "b"}, {8, 2, "a"}}), 8);
+}

@@ -141,8 +141,8 @@ void addCode(Decoder &d) {
   rowsOf(d).code = 0;
 }
 const Damage damages[] = {
-    {"P02", "is of program version 4, this mbc runs 3; compile it again",
-     [](Decoder &d) { d.make.program.abi = 4; }},
+    {"P02", "is of program version 3, this mbc runs 4; compile it again",
+     [](Decoder &d) { d.make.program.abi = 3; }},
 
     {"P03", "weight 'embed' is of no float type",
      [](Decoder &d) { d.make.program.weights[0]->dtype = DType::I32; }},

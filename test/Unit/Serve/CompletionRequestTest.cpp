@@ -119,6 +119,24 @@ TEST(CompletionRequest, MessagesBecomeWhatTemplatesTake) {
       R"("content":"2"}])");
 }
 
+TEST(CompletionRequest, PicturesAreTakenFromMessages) {
+  auto request = messages(
+      R"([{"role":"user","content":[{"type":"text","text":"a"},
+           {"type":"image_url","image_url":{"url":
+            "data:image/png;base64,iVBORw0KGgo=","detail":"auto"}}]},
+          {"role":"user","content":[{"type":"image_url",
+           "image_url":"data:image/jpeg;base64,/9j/AQ=="},
+           {"type":"text","text":"b"}]}])");
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(request->messages.dumpCompact(),
+            R"([{"role":"user","content":[{"type":"text","text":"a"},)"
+            R"({"type":"image"}]},{"role":"user","content":[{"type":"image"},)"
+            R"({"type":"text","text":"b"}]}])");
+  ASSERT_EQ(request->pictures.size(), 2u);
+  EXPECT_EQ(request->pictures[0], "\x89PNG\r\n\x1a\n");
+  EXPECT_EQ(request->pictures[1], "\xff\xd8\xff\x01");
+}
+
 TEST(CompletionRequest, ToolsAreForTheTemplate) {
   const std::string tools =
       R"(,"tools":[{"type":"function","function":{"name":"f"}}])";
@@ -140,6 +158,9 @@ struct Refusal {
 
 TEST(CompletionRequest, RefusesByName) {
 #define MESSAGES R"("messages":[{"role":"user","content":"Hi"}])"
+#define PICTURE(url)                                                           \
+  R"({"messages":[{"role":"user","content":[{"type":"image_url",)"             \
+  R"("image_url":{"url":")" url R"("}}]}]})"
   const Refusal refusals[] = {
       {false, "", "", "line 1 column 1"},
       {false, "[]", "", "the body of the request is an array"},
@@ -216,7 +237,25 @@ TEST(CompletionRequest, RefusesByName) {
        "neither a string"},
       {true,
        R"({"messages":[{"role":"user","content":[{"type":"image_url"}]}]})",
-       "messages[0]", "only texts"},
+       "messages[0]", "{\"url\": URL}"},
+      {true, PICTURE("https://a.b/c.png"), "messages[0]", "fetches nothing"},
+      {true, PICTURE("/etc/passwd"), "messages[0]", "fetches nothing"},
+      {true, PICTURE("file:///etc/passwd"), "messages[0]", "fetches nothing"},
+      {true, PICTURE("data:image/gif;base64,AAAA"), "messages[0]",
+       "'image/gif'; expected image/png"},
+      {true, PICTURE("data:image/png,AAAA"), "messages[0]", "not in base64"},
+      {true, PICTURE("data:image/png;base64"), "messages[0]", "no comma"},
+      {true, PICTURE("data:image/png;base64,AAA"), "messages[0]",
+       "multiple of 4"},
+      {true, PICTURE("data:image/png;base64,A=AA"), "messages[0]",
+       "'=' at digit 1"},
+      {true,
+       R"({"messages":[{"role":"user","content":[{"type":"image_url",)"
+       R"("image_url":{"url":"data:image/png;base64,AAAA","detail":"low"}}]}]})",
+       "messages[0]", "detail '\"low\"'"},
+      {true,
+       R"({"messages":[{"role":"user","content":[{"type":"video_url"}]}]})",
+       "messages[0]", "only texts and pictures"},
       {true, R"({"messages":[{"role":"user","content":"a","audio":{}}]})",
        "messages[0]", "'audio'"},
       {true,
@@ -241,6 +280,7 @@ TEST(CompletionRequest, RefusesByName) {
       {true, "{" MESSAGES R"(,"prompt":"a"})", "prompt", "unknown field"},
   };
 #undef MESSAGES
+#undef PICTURE
   for (const Refusal &refusal : refusals) {
     auto request = CompletionRequest::parse(refusal.body, refusal.chat);
     ASSERT_FALSE(request) << refusal.body;

@@ -10,7 +10,8 @@
 
 namespace mbc::serve {
 
-/// Tokens are bytes; 0 ends a text.
+/// Tokens are bytes; 0 ends a text. The text of a conversation is that of its
+/// last message, behind the files of its pictures.
 class FakeText final : public TextModel {
 public:
   Expected<std::vector<int32_t>> encode(std::string_view text) const override {
@@ -21,11 +22,19 @@ public:
       ids.push_back(static_cast<unsigned char>(byte));
     return ids;
   }
-  Expected<std::vector<int32_t>>
-  encodeChat(const Json &messages, const Json &variables) const override {
+  Expected<generate::EncodedPrompt>
+  encodeChat(const Json &messages, const Json &variables,
+             std::span<const std::string> pictures) const override {
     if (variables.find("refuse"))
       return inputError("the template refuses this");
-    return encode(*messages.elements().back().find("content")->asString());
+    std::string text;
+    for (const std::string &picture : pictures)
+      text += picture;
+    const Json &content = *messages.elements().back().find("content");
+    text += content.isString() ? *content.asString() : content.dumpCompact();
+    generate::EncodedPrompt result;
+    MBC_ASSIGN(result.tokens, encode(text));
+    return result;
   }
   std::string decode(std::span<const int32_t> ids) const override {
     std::string text;
@@ -62,20 +71,20 @@ public:
   int64_t length() const override { return 200; }
   int64_t vocabulary() const override { return 256; }
 
-  Expected<std::vector<generate::Choice>>
+  Expected<std::vector<generate::Continuation>>
   step(std::span<const generate::Part> parts) override {
     ++steps;
     std::this_thread::sleep_for(std::chrono::microseconds(delay.load()));
     if (broken.exchange(false))
       return systemError("the machine is broken");
-    std::vector<generate::Choice> choices;
+    std::vector<generate::Continuation> choices;
     for (const generate::Part &part : parts)
       if (part.choice.sampling) {
         generate::Choice choice;
         choice.token = {part.choice.text[part.choice.step], -0.25f};
         for (int32_t i = 0; i < part.choice.logprobs; ++i)
           choice.top.push_back({'a' + i, -0.25f * static_cast<float>(i + 1)});
-        choices.push_back(std::move(choice));
+        choices.push_back({{std::move(choice)}, {}});
       }
     return choices;
   }
