@@ -34,6 +34,11 @@ if config.mbc_sanitize:
 if config.mbc_sanitize == "thread":
     config.available_features.add("tsan")
 
+# %{gpu} before a command gives it the emulated driver of test/CudaEmulator.
+if config.mbc_has_cuda and not config.mbc_sanitize:
+    config.available_features.add("cuda")
+config.substitutions.append(("%{gpu}", f"env LD_LIBRARY_PATH={config.mbc_obj_root}/emulator"))
+
 # Programs are compiled anew, but where a test says otherwise, and nothing is kept in the home of whoever runs the tests.
 config.environment["MBC_CACHE"] = "off"
 

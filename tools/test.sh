@@ -65,6 +65,12 @@ else
   fail "clang-format-22 --dry-run -Werror"
 fi
 
+# Where there is a CUDA toolkit, the GPU backend is built and tested too.
+if [[ -x /usr/local/cuda/bin/nvcc ]]; then
+  step "Headers of CUDA"
+  tools/cuda-headers.sh || fail "tools/cuda-headers.sh"
+fi
+
 for preset in "${presets[@]}"; do
   build=build/$preset
   results=$build/test-results
@@ -81,7 +87,10 @@ for preset in "${presets[@]}"; do
   for binary in "${binaries[@]}"; do
     name=$(basename "$binary")
     status=0
-    "$binary" --gtest_brief=1 --gtest_output="json:$results/$name.json" || status=$?
+    # Without a GPU its tests run on an emulated one (test/CudaEmulator).
+    emulator=
+    [[ $name != Cuda* ]] || ldconfig -p | grep -q 'libcuda\.so\.1' || emulator=$PWD/$build/emulator
+    env ${emulator:+LD_LIBRARY_PATH=$emulator} "$binary" --gtest_brief=1 --gtest_output="json:$results/$name.json" || status=$?
     count "$status" "$results/$name.json" "$name"
   done
 

@@ -80,6 +80,7 @@ void addLogits(CLI::App &root, CommandList &commands);
 void addGenerate(CLI::App &root, CommandList &commands);
 void addCompare(CLI::App &root, CommandList &commands);
 void addTokenize(CLI::App &root, CommandList &commands);
+void addDoctor(CLI::App &root, CommandList &commands);
 void addServe(CLI::App &root, CommandList &commands);
 void addCache(CLI::App &root, CommandList &commands);
 

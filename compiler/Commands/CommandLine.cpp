@@ -36,7 +36,7 @@ int runCommandLine(int argc, char **argv) {
     for (auto add :
          {addImport, addExport, addReshard, addRoundtrip, addVerify, addInspect,
           addModels, addCheck, addToy, addNew, addCompile, addLogits,
-          addGenerate, addServe, addCompare, addTokenize, addCache})
+          addGenerate, addServe, addCompare, addTokenize, addDoctor, addCache})
       add(root, commands);
     return std::vector<std::unique_ptr<BaseCommand>>(
         std::make_move_iterator(commands.begin()),

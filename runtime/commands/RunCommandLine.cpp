@@ -20,6 +20,7 @@ int runProgramLine(int argc, char **argv) {
     commands.push_back(makeRunGenerate(root));
     commands.push_back(makeTokenize(root));
     commands.push_back(makeRunServe(root));
+    commands.push_back(makeDoctor(root));
     return commands;
   };
   return runTool(tool, argc, argv);

@@ -21,6 +21,7 @@ std::unique_ptr<BaseCommand> makeRunLogits(CLI::App &root);
 std::unique_ptr<BaseCommand> makeRunGenerate(CLI::App &root);
 std::unique_ptr<BaseCommand> makeTokenize(CLI::App &root);
 std::unique_ptr<BaseCommand> makeRunServe(CLI::App &root);
+std::unique_ptr<BaseCommand> makeDoctor(CLI::App &root);
 
 /// Runs compiled programs where there is no LLVM; as runTool.
 int runProgramLine(int argc, char **argv);

@@ -1,0 +1,49 @@
+# The parts of CUDA that the GPU backend is built with: nvcc, the toolkit's headers, and cublasLt.h, which a toolkit may
+# lack: tools/cuda-headers.sh brings it. No library of CUDA is linked.
+#
+# MBC_CUDA       AUTO: where all parts are found; ON: they must be; OFF
+# MBC_CUDA_ROOT  the toolkit
+# Sets MBC_HAS_CUDA, MBC_NVCC and MBC_CUDA_INCLUDES.
+set(MBC_CUDA AUTO CACHE STRING "Build the GPU backend: AUTO, ON or OFF")
+set(MBC_CUDA_ROOT /usr/local/cuda CACHE PATH "CUDA toolkit with nvcc and headers")
+set(MBC_CUDA_HEADERS ${PROJECT_SOURCE_DIR}/build/cuda-headers CACHE PATH "Where tools/cuda-headers.sh put headers")
+
+set(MBC_HAS_CUDA OFF)
+if(MBC_CUDA)
+  find_program(MBC_NVCC nvcc HINTS ${MBC_CUDA_ROOT}/bin)
+  find_path(MBC_CUDA_H cuda.h HINTS ${MBC_CUDA_ROOT}/include)
+  find_path(MBC_CUBLASLT_H cublasLt.h HINTS ${MBC_CUDA_HEADERS}/nvidia/cu13/include ${MBC_CUDA_ROOT}/include)
+  set(missing)
+  foreach(part MBC_NVCC MBC_CUDA_H MBC_CUBLASLT_H)
+    if(NOT ${part})
+      list(APPEND missing ${part})
+    endif()
+  endforeach()
+  if(NOT missing)
+    set(MBC_HAS_CUDA ON)
+    set(MBC_CUDA_INCLUDES ${MBC_CUDA_H} ${MBC_CUBLASLT_H})
+  elseif(MBC_CUDA STREQUAL "AUTO")
+    message(STATUS "mbc without GPUs: ${missing} not found (MBC_CUDA_ROOT, tools/cuda-headers.sh)")
+  else()
+    message(FATAL_ERROR "MBC_CUDA=ON, and ${missing} not found: set MBC_CUDA_ROOT, run tools/cuda-headers.sh")
+  endif()
+endif()
+
+# Architectures that kernels are assembled for; on later ones the driver compiles the PTX of the first.
+set(MBC_CUDA_ARCHITECTURES 80 89 90 100 120 CACHE STRING "Compute capabilities, as nvcc names them")
+
+# mbc_add_fatbin(OUT name.cu): OUT is set to the file that is made of it.
+function(mbc_add_fatbin out source)
+  cmake_path(GET source STEM name)
+  set(image ${CMAKE_CURRENT_BINARY_DIR}/${name}.fatbin)
+  list(GET MBC_CUDA_ARCHITECTURES 0 first)
+  set(targets -gencode=arch=compute_${first},code=compute_${first})
+  foreach(arch ${MBC_CUDA_ARCHITECTURES})
+    list(APPEND targets -gencode=arch=compute_${arch},code=sm_${arch})
+  endforeach()
+  add_custom_command(OUTPUT ${image}
+    COMMAND ${MBC_NVCC} -std=c++17 -O3 --fatbin --compress-mode=size ${targets} -I${PROJECT_SOURCE_DIR}
+            -MD -MF ${image}.d -o ${image} ${CMAKE_CURRENT_SOURCE_DIR}/${source}
+    DEPENDS ${source} DEPFILE ${image}.d VERBATIM COMMENT "Assembling ${source}")
+  set(${out} ${image} PARENT_SCOPE)
+endfunction()

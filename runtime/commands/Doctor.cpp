@@ -1,0 +1,143 @@
+//===- Doctor.cpp ---------------------------------------------------------===//
+#include "runtime/commands/Doctor.h"
+
+#include "runtime/commands/RunCommandLine.h"
+#include "runtime/commands/TextTable.h"
+#include "runtime/core/Parallel.h"
+#include "runtime/core/Text.h"
+#include "runtime/host/NativeCode.h"
+#include "runtime/program/ProgramCache.h"
+#ifdef MBC_HAS_CUDA
+#include "runtime/cuda/CublasLt.h"
+#include "runtime/cuda/Device.h"
+#endif
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace mbc {
+
+namespace {
+
+/// Rows of what was found, and sentences on what that means.
+class Findings {
+public:
+  void found(std::string what, std::string value) {
+    table.row({std::move(what), std::move(value)});
+  }
+  void missing(std::string what, const std::string &why, std::string cost) {
+    lacks.push(Json::object({{"name", what}, {"reason", why}, {"cost", cost}}));
+    table.row({std::move(what), "missing: " + why});
+    table.note("  " + cost);
+  }
+  std::string text() const { return table.text(); }
+  Json takeLacks() { return std::move(lacks); }
+
+private:
+  TextTable table;
+  Json lacks = Json::array();
+};
+
+void examineProcessor(Findings &findings, Json &json) {
+  uint64_t memory = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                    static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  std::string isa = host::kernels().isa;
+  std::string code(host::codeTarget());
+  findings.found("processors",
+                 fmt::format("{}, with kernels for {}", defaultThreads(), isa));
+  findings.found("memory", sizeText(memory));
+  if (code.empty())
+    findings.missing("native code", "the processor does not run x86-64-v3",
+                     "fused operations are interpreted, which takes longer");
+  else
+    findings.found("native code", code);
+  json.set("processors", uint64_t(defaultThreads()));
+  json.set("kernels", isa);
+  json.set("native_code", code);
+  json.set("memory_bytes", memory);
+}
+
+#ifdef MBC_HAS_CUDA
+void examineGpus(Findings &findings, Json &json) {
+  Json gpus = Json::array();
+  auto devices = cuda::listDevices();
+  if (!devices) {
+    findings.missing("GPU", devices.error().message,
+                     "'--device cuda' is refused");
+    json.set("gpus", std::move(gpus));
+    return;
+  }
+  int version = (*cuda::driver())->version;
+  findings.found("NVIDIA driver",
+                 fmt::format("runs CUDA {}", cuda::versionText(version)));
+  json.set("driver_cuda", cuda::versionText(version));
+  for (const cuda::DeviceFacts &gpu : *devices) {
+    findings.found(fmt::format("GPU {}", gpu.ordinal),
+                   fmt::format("{}, {}, compute capability {}.{}", gpu.name,
+                               sizeText(gpu.bytes), gpu.major, gpu.minor));
+    gpus.push(Json::object(
+        {{"ordinal", int64_t(gpu.ordinal)},
+         {"name", gpu.name},
+         {"bytes", gpu.bytes},
+         {"compute_capability", fmt::format("{}.{}", gpu.major, gpu.minor)}}));
+  }
+  json.set("gpus", std::move(gpus));
+  auto library = cuda::cublasLt();
+  if (!library) {
+    findings.missing("cuBLASLt", library.error().message,
+                     "matrix products of many rows are mbc's own, many times "
+                     "slower");
+    return;
+  }
+  size_t number = (*library)->version;
+  std::string text =
+      fmt::format("{}.{}.{}", number / 10000, number / 100 % 100, number % 100);
+  findings.found("cuBLASLt", fmt::format("{}, {}", text, (*library)->path));
+  json.set("cublaslt",
+           Json::object({{"version", text}, {"path", (*library)->path}}));
+}
+#else
+void examineGpus(Findings &findings, Json &json) {
+  findings.missing("GPU", "this build has no GPU backend",
+                   "'--device cuda' is refused");
+  json.set("gpus", Json::array());
+}
+#endif
+
+Status examineCache(Findings &findings, Json &json) {
+  MBC_ASSIGN(ProgramCache cache, ProgramCache::fromEnvironment());
+  if (cache.isOff()) {
+    findings.missing("program cache",
+                     "MBC_CACHE or the environment turns it "
+                     "off",
+                     "every run compiles its programs, 0.1 to 0.4 s");
+    return {};
+  }
+  findings.found("program cache",
+                 fmt::format("{} of at most {}, {}", cache.entries().size(),
+                             sizeText(cache.limit()), cache.folder().string()));
+  json.set("cache", cache.folder().string());
+  return {};
+}
+
+} // namespace
+
+Expected<Outcome> examineMachine() {
+  Findings findings;
+  Outcome outcome;
+  examineProcessor(findings, outcome.json);
+  examineGpus(findings, outcome.json);
+  MBC_TRY(examineCache(findings, outcome.json));
+  outcome.text = findings.text();
+  outcome.json.set("missing", findings.takeLacks());
+  return outcome;
+}
+
+std::unique_ptr<BaseCommand> makeDoctor(CLI::App &root) {
+  auto command = std::make_unique<RunCommand>(root, "doctor", doctorSummary,
+                                              doctorDetails);
+  declareDoctor(*command, "  mbc-run doctor\n  mbc-run doctor --json");
+  return command;
+}
+
+} // namespace mbc

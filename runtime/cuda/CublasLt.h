@@ -1,0 +1,82 @@
+//===- CublasLt.h - Matrix products of cuBLASLt -----------------*- C++ -*-===//
+#pragma once
+
+#include "runtime/cuda/Device.h"
+#include "runtime/cuda/kernels/Arguments.h"
+
+#include <cublasLt.h>
+#include <map>
+#include <memory>
+#include <tuple>
+
+namespace mbc::cuda {
+
+/// The oldest version that is taken.
+constexpr size_t leastCublasLt = 120800;
+
+/// The functions of libcublasLt that mbc calls.
+#define MBC_CUBLASLT_FUNCTIONS(X)                                              \
+  X(cublasLtCreate)                                                            \
+  X(cublasLtDestroy)                                                           \
+  X(cublasLtGetVersion)                                                        \
+  X(cublasLtGetStatusString)                                                   \
+  X(cublasLtMatmul)                                                            \
+  X(cublasLtMatmulDescCreate)                                                  \
+  X(cublasLtMatmulDescDestroy)                                                 \
+  X(cublasLtMatmulDescSetAttribute)                                            \
+  X(cublasLtMatrixLayoutCreate)                                                \
+  X(cublasLtMatrixLayoutDestroy)                                               \
+  X(cublasLtMatmulPreferenceCreate)                                            \
+  X(cublasLtMatmulPreferenceDestroy)                                           \
+  X(cublasLtMatmulPreferenceSetAttribute)                                      \
+  X(cublasLtMatmulAlgoGetHeuristic)
+
+struct CublasLtLibrary {
+#define MBC_CUBLASLT_MEMBER(name) decltype(&::name) name;
+  MBC_CUBLASLT_FUNCTIONS(MBC_CUBLASLT_MEMBER)
+#undef MBC_CUBLASLT_MEMBER
+  size_t version; ///< 130100: 13.1.0
+  std::string path;
+};
+
+/// Loads the library once. A System error names what was looked for and where,
+/// or the version that is too old.
+Expected<const CublasLtLibrary *> cublasLt();
+
+/// Products on one device, with the algorithm that the library thinks best for
+/// each shape.
+class CublasLt {
+public:
+  static Expected<std::unique_ptr<CublasLt>> create(const Device &device);
+  ~CublasLt();
+
+  /// out[m, n] = x[m, k] * weight[n, k] + bias. False where the library does
+  /// not take these types, strides or places: nothing was done then. Float32
+  /// is multiplied as float32, not as TF32.
+  Expected<bool> multiply(const ProductArguments &product, int64_t m);
+
+private:
+  CublasLt(const CublasLtLibrary &library, const Device &device)
+      : library(library), device(device) {}
+
+  /// What decides an algorithm.
+  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
+                         int, int, bool, int, int, int>;
+  struct Plan {
+    cublasLtMatmulDesc_t operation = nullptr;
+    cublasLtMatrixLayout_t weight = nullptr, x = nullptr, out = nullptr;
+    cublasLtMatmulAlgo_t algorithm{};
+    bool found = false;
+  };
+  Status checked(cublasStatus_t status, const char *what) const;
+  Expected<Plan *> planFor(const ProductArguments &product, int64_t m);
+  Status makePlan(Plan &plan, const ProductArguments &product, int64_t m);
+
+  const CublasLtLibrary &library;
+  const Device &device;
+  cublasLtHandle_t handle = nullptr;
+  Memory workspace;
+  std::map<Key, Plan> plans;
+};
+
+} // namespace mbc::cuda

@@ -1,0 +1,48 @@
+//===- Kernels.h - Device code and its launches -----------------*- C++ -*-===//
+#pragma once
+
+#include "runtime/cuda/Device.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace mbc::cuda {
+
+/// Blocks of a launch, threads of a block, and bytes of shared memory that the
+/// kernel asks for beyond its own.
+struct Shape {
+  int64_t x = 1, y = 1, z = 1;
+  unsigned threads = 128;
+  unsigned shared = 0;
+};
+
+/// The kernels of `kernels/`, which the program carries for several
+/// architectures.
+class Kernels {
+public:
+  /// `device` must outlive the result. A System error where no image fits it.
+  static Expected<std::unique_ptr<Kernels>> load(const Device &device);
+  ~Kernels();
+
+  /// Puts a launch on the stream. The arguments are the kernel's parameters,
+  /// with the very types that it declares.
+  template <typename... Arguments>
+  Status launch(const char *name, const Shape &shape,
+                const Arguments &...arguments) {
+    void *list[] = {
+        const_cast<void *>(static_cast<const void *>(&arguments))...};
+    return launch(name, shape, list);
+  }
+
+private:
+  explicit Kernels(const Device &device) : device(device) {}
+  Status launch(const char *name, const Shape &shape, void **arguments);
+  Expected<CUfunction> find(const char *name);
+
+  const Device &device;
+  std::vector<CUmodule> modules;
+  std::map<std::string, CUfunction, std::less<>> functions;
+};
+
+} // namespace mbc::cuda

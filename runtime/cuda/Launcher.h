@@ -1,0 +1,74 @@
+//===- Launcher.h - One call of a function on a GPU -------------*- C++ -*-===//
+#pragma once
+
+#include "runtime/cuda/Session.h"
+
+namespace mbc::cuda {
+
+/// Puts the commands of a call on the stream of a session. Inputs lie together
+/// in one block of pinned memory and are copied at once; kernels find the
+/// numbers of rows, and where each row stands in its sequence, beside them.
+class Launcher {
+public:
+  Launcher(Session &session, const program::FunctionT &function,
+           const Call &call, BoundCall bound);
+
+  /// Bytes of device memory for the inputs and outputs of a function.
+  static uint64_t portBytes(const program::FunctionT &function);
+  /// Of these, what is copied to the device at once for each call.
+  static uint64_t numberBytes(const program::FunctionT &function);
+
+  Status run();
+
+private:
+  Status sendInputs();
+  Status fetchOutputs();
+  Status runBody(const program::BodyT &body, uint32_t layer);
+  Status runCommand(const program::OpUnion &op, uint32_t layer);
+
+  Status embed(const program::EmbedT &command);
+  Status take(const program::TakeT &command);
+  Status place(const program::PlaceT &command);
+  Status copy(const View &from, const View &to, Count count, int64_t rows);
+  Status tap(const program::TapT &command, uint32_t layer);
+  Status angles(const program::AnglesT &command);
+  Status rows(const program::RowsT &command);
+  Status gemm(const program::GemmT &command);
+  Status groupedGemm(const program::GroupedGemmT &command);
+  Status multiply(const ProductArguments &product, int64_t m, Count count);
+  Status attention(const program::AttentionT &command, uint32_t layer);
+  Status attentionOfParts(const program::AttentionT &command);
+  Status latentAttention(const program::LatentAttentionT &command,
+                         uint32_t layer);
+  /// `parts` of `partial` are decided here; `work`: scratch from here on.
+  Status attend(AttentionArguments arguments, std::byte *work);
+  uint64_t partialBytes(const AttentionArguments &arguments) const;
+  Status append(const View &from, size_t state, size_t part, uint32_t layer);
+  Status route(const program::RouteT &command);
+  Status group(const program::GroupT &command);
+  Status scatter(const program::ScatterT &command);
+  Status combine(const program::CombineT &command);
+
+  /// A view in the current layer.
+  View view(uint32_t index) const;
+  /// Rows that a view has in this call, and how a kernel finds their number.
+  int64_t rowsIn(const View &view) const;
+  Count countOf(const View &view) const;
+  std::byte *stateAt(size_t state, size_t part, uint32_t layer) const;
+  const RowPlace *places() const;
+  const int32_t *counts() const;
+
+  Session &session;
+  const program::ProgramT &program;
+  const program::FunctionT &function;
+  const Call &call;
+  BoundCall bound;
+  uint32_t currentLayer = 0;
+  /// The most tokens that a sequence has with this call.
+  int64_t longest = 0;
+  /// Bytes from the start of the ports.
+  std::vector<uint64_t> inputOffsets, outputOffsets;
+  uint64_t countsOffset = 0, placesOffset = 0;
+};
+
+} // namespace mbc::cuda

@@ -1,0 +1,127 @@
+//===- Session.cpp --------------------------------------------------------===//
+
+#include "runtime/cuda/Session.h"
+
+#include "runtime/core/Text.h"
+#include "runtime/cuda/Launcher.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace mbc::cuda {
+
+/// The steps of a kernel as the device reads them; `total`: floats of a row.
+static std::vector<RowStep> stepsOf(const program::RowKernelT &kernel,
+                                    int32_t &total) {
+  std::vector<RowStep> steps;
+  total = 0;
+  for (const auto &step : kernel.steps) {
+    RowStep &of = steps.emplace_back();
+    of.kind = static_cast<int32_t>(step->kind);
+    for (size_t i = 0; i < step->inputs.size() && i < 3; ++i)
+      of.inputs[i] = steps[step->inputs[i]].offset;
+    of.operand = step->operand;
+    of.vectors = static_cast<int32_t>(step->vectors);
+    of.width = static_cast<int32_t>(step->width);
+    of.scalar = static_cast<float>(step->scalar);
+    of.offset = total;
+    total += of.vectors * of.width;
+  }
+  return steps;
+}
+
+Expected<std::unique_ptr<Session>>
+Session::create(const program::ProgramT &program,
+                const SessionOptions &options) {
+  for (const auto &weight : program.weights)
+    if (weight->dtype == plan::DType::F8E4M3)
+      return inputError(
+          fmt::format("parameter '{}' is FP8 with scales, which GPUs do not "
+                      "multiply yet; compile without --weight-dtype",
+                      weight->path));
+  std::unique_ptr<Session> session(new Session(program, options));
+  MBC_ASSIGN(session->gpu, Device::open(options.device));
+  const Device &gpu = *session->gpu;
+  session->layout = layoutMemory(program, options.slots);
+  const MemoryLayout &layout = session->layout;
+  uint64_t ports = 0, inputs = 0;
+  for (const auto &function : program.functions) {
+    ports = std::max(ports, Launcher::portBytes(*function));
+    inputs = std::max(inputs, Launcher::numberBytes(*function));
+  }
+  MBC_ASSIGN(uint64_t free, gpu.freeBytes());
+  uint64_t needed = layout.weights + layout.states + layout.arena + ports;
+  if (needed > free)
+    return inputError(fmt::format(
+        "{} are needed on GPU {} ({}), {} are free: weights {}, a state of {} "
+        "tokens {}, scratch {}, inputs and outputs {}; fewer sequences or a "
+        "smaller length make the state smaller, a smaller chunk the scratch",
+        sizeText(needed), gpu.facts().ordinal, gpu.facts().name, sizeText(free),
+        sizeText(layout.weights), options.slots, sizeText(layout.states),
+        sizeText(layout.arena), sizeText(ports)));
+  MBC_ASSIGN(session->weights, gpu.allocate(layout.weights, "weights"));
+  MBC_ASSIGN(session->states, gpu.allocate(layout.states, "the state"));
+  MBC_ASSIGN(session->arena, gpu.allocate(layout.arena, "scratch"));
+  MBC_ASSIGN(session->ports, gpu.allocate(ports, "inputs and outputs"));
+  MBC_ASSIGN(session->staging, gpu.allocatePinned(inputs));
+  std::memset(session->staging.data(), 0, inputs);
+  MBC_ASSIGN(session->kernels, Kernels::load(gpu));
+  // Without the library mbc's own products do, slowly; `mbc doctor` says so.
+  if (cublasLt()) {
+    MBC_ASSIGN(session->products, CublasLt::create(gpu));
+  }
+  for (const auto &kernel : program.kernels) {
+    std::vector<RowStep> steps =
+        stepsOf(*kernel, session->stepFloats.emplace_back());
+    Memory &memory = session->steps.emplace_back();
+    MBC_ASSIGN(memory, gpu.allocate(steps.size() * sizeof(RowStep),
+                                    "fused operations"));
+    MBC_TRY(gpu.upload(memory.data(), steps.data(), memory.size(),
+                       "copying fused operations"));
+    MBC_TRY(gpu.wait("copying fused operations"));
+  }
+  for (const auto &rope : program.ropes) {
+    Memory &memory = session->ropes.emplace_back();
+    uint64_t pairs = rope->inv_freq.size() * sizeof(float);
+    MBC_ASSIGN(memory, gpu.allocate(pairs + rope->axis.size(), "frequencies"));
+    MBC_TRY(gpu.upload(memory.data(), rope->inv_freq.data(), pairs,
+                       "copying frequencies"));
+    MBC_TRY(gpu.upload(memory.data() + pairs, rope->axis.data(),
+                       rope->axis.size(), "copying frequencies"));
+    MBC_TRY(gpu.wait("copying frequencies"));
+  }
+  session->ropeLengths.assign(program.ropes.size(), 0);
+  const char *wait = std::getenv("MBC_CUDA_WAIT");
+  session->waitsForEach = wait && std::string_view(wait) == "1";
+  return session;
+}
+
+std::byte *Session::weightAt(size_t weight, size_t instance) const {
+  return weights.data() + layout.weightOffsets[weight] +
+         instance * layout.instanceBytes[weight];
+}
+
+Status Session::setWeight(size_t weight, size_t instance, const void *from) {
+  MBC_TRY(gpu->upload(weightAt(weight, instance), from,
+                      bytesOf(*program.weights[weight]), "copying weights"));
+  return gpu->wait("copying weights");
+}
+
+Expected<std::byte *> Session::scratch(uint64_t bytes) {
+  if (bytes > work.size()) {
+    // What is under way may use the old one.
+    MBC_TRY(gpu->wait("waiting for scratch"));
+    work = Memory();
+    MBC_ASSIGN(work, gpu->allocate(bytes, "scratch of a command"));
+  }
+  return work.data();
+}
+
+Status Session::run(const program::FunctionT &function, const Call &call) {
+  MBC_ASSIGN(BoundCall bound, bindCall(program, function, call, options.slots));
+  return Launcher(*this, function, call, std::move(bound)).run();
+}
+
+} // namespace mbc::cuda

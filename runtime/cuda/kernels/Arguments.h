@@ -1,0 +1,97 @@
+//===- Arguments.h - What kernels are given ---------------------*- C++ -*-===//
+//
+// Shared by the host and the device; plain structs, nothing else.
+//
+//===----------------------------------------------------------------------===//
+#pragma once
+
+#include <cstdint>
+
+namespace mbc::cuda {
+
+enum class Elem : int32_t { F32, BF16, F16, I32 };
+
+/// A strided window of device memory; dimension 0 is the row. Sizes and strides
+/// in elements.
+struct View {
+  static constexpr int maxRank = 8;
+  void *data;
+  Elem elem;
+  int32_t rank;
+  int64_t dims[maxRank], strides[maxRank];
+  /// A weight: the same for every row.
+  int32_t shared;
+};
+
+/// How many rows of a call there are. It is read on the device, so that a
+/// captured graph holds for every call of its function.
+struct Count {
+  const int32_t *counts; ///< rows, outputs of the call
+  int32_t which;
+  int32_t factor;  ///< rows of experts are several for each token
+  int32_t divisor; ///< one row for several neighbours
+};
+
+/// Where a token of the call stands: it is number `index` of its sequence,
+/// which has the slots from `slot` on and `total` tokens with this call.
+struct RowPlace {
+  int32_t slot, index, total, sequence;
+};
+
+/// One step of a row kernel (program.fbs: RowStep); its value lies at `offset`
+/// floats of a row's scratch.
+struct RowStep {
+  int32_t kind;
+  int32_t inputs[3]; ///< offsets of their values
+  int32_t operand, vectors, width, offset;
+  float scalar;
+};
+
+struct RowArguments {
+  static constexpr int maxOperands = 20;
+  const RowStep *steps;
+  int32_t count, total; ///< steps; floats of a row's scratch
+  float *scratch;       ///< of each block; null: shared memory
+  View operands[maxOperands];
+};
+
+struct ProductArguments {
+  const void *x, *weight, *bias; ///< bias: null if none
+  void *out;
+  /// Of a product of groups: where each one's rows begin, `groups` + 1 of them;
+  /// null: one group.
+  const int32_t *offsets;
+  int64_t ldx, ldw, ldo, groupStride;
+  int32_t n, k, groups;
+  Elem xElem, weightElem, biasElem, outElem;
+};
+
+/// Attention of rows over a state. A key is the `first` elements of a row of
+/// `keys`, then the `second` of one of `moreKeys`; queries likewise.
+struct AttentionArguments {
+  View q, moreQ; ///< [rows, kv, group, first], [rows, kv, group, second]
+  const void *keys, *moreKeys, *values;
+  View out; ///< [rows, kv, group, width]
+  const RowPlace *places;
+  /// Elements from a slot of each to the next, and from a key head to the next.
+  int64_t keySlot, moreKeySlot, valueSlot, keyHead, valueHead;
+  Elem elem;
+  int32_t kv, group, first, second, width;
+  int32_t causal, window;
+  float scale;
+  /// Keys of a part; parts of a row are put together by a second kernel.
+  int32_t part, parts;
+  float *partial; ///< [rows, kv, group, parts, width + 2]
+};
+
+struct RouteArguments {
+  const float *logits, *correction;
+  float *weights;
+  int32_t *ids;
+  int64_t logitsRow, weightsRow, idsRow;
+  int32_t experts, topk, groups, groupTopk;
+  int32_t sigmoid, method, renorm;
+  float scale;
+};
+
+} // namespace mbc::cuda

@@ -1,0 +1,42 @@
+//===- CudaBackend.h - A GPU runs cases -------------------------*- C++ -*-===//
+#pragma once
+
+#include "runtime/cuda/Session.h"
+#include "runtime/host/kernels/Kernels.h"
+#include "test/Conformance/Case.h"
+
+namespace mbc::test {
+
+class CudaBackend : public Backend {
+public:
+  Expected<std::vector<float>> run(const Case &test) override {
+    // As it comes from a file.
+    MBC_ASSIGN(auto program,
+               parseProgram(serializeProgram(*test.program), test.name));
+    MBC_ASSIGN(auto session,
+               cuda::Session::create(*program, {.slots = test.slots}));
+    for (size_t i = 0; i < program->weights.size(); ++i) {
+      const program::WeightT &weight = *program->weights[i];
+      auto elem = weight.dtype == plan::DType::BF16  ? host::Elem::BF16
+                  : weight.dtype == plan::DType::F16 ? host::Elem::F16
+                                                     : host::Elem::F32;
+      std::vector<std::byte> bytes(bytesOf(weight));
+      for (size_t j = 0; j < instancesOf(weight); ++j) {
+        host::kernels().fromFloat(
+            elem, test.weights[i].data() + j * elementsOf(weight), bytes.data(),
+            static_cast<int64_t>(elementsOf(weight)));
+        MBC_TRY(session->setWeight(i, j, bytes.data()));
+      }
+    }
+    const program::FunctionT &function = *findFunction(*program, "f");
+    std::vector<float> all;
+    for (const CallOfCase &given : test.calls) {
+      auto made = makeCall(function, given);
+      MBC_TRY(session->run(function, made->call));
+      all.insert(all.end(), made->out.begin(), made->out.end());
+    }
+    return all;
+  }
+};
+
+} // namespace mbc::test

@@ -1,0 +1,67 @@
+//===- CudaTest.cpp - The GPU backend conforms ----------------------------===//
+
+#include "test/Conformance/CudaBackend.h"
+
+#include <algorithm>
+#include <cstring>
+#include <gtest/gtest.h>
+
+using namespace mbc;
+using namespace mbc::test;
+
+namespace {
+
+class CudaConformance : public testing::Test {
+protected:
+  void SetUp() override {
+    auto devices = cuda::listDevices();
+    if (!devices)
+      GTEST_SKIP() << devices.error().message;
+  }
+
+  static void conform(const std::vector<Case> &cases) {
+    CudaBackend backend;
+    for (const Case &test : cases)
+      if (hasFp8(test))
+        expectRefused(backend, test);
+      else
+        expectConforms(backend, test);
+  }
+  static bool hasFp8(const Case &test) {
+    return std::ranges::any_of(test.program->weights, [](const auto &weight) {
+      return weight->dtype == plan::DType::F8E4M3;
+    });
+  }
+  static void expectRefused(CudaBackend &backend, const Case &test) {
+    auto out = backend.run(test);
+    ASSERT_FALSE(out) << test.name;
+    EXPECT_NE(out.error().message.find("is FP8 with scales"), std::string::npos)
+        << out.error().message;
+  }
+};
+
+} // namespace
+
+TEST_F(CudaConformance, Products) { conform(productCases()); }
+TEST_F(CudaConformance, Rows) { conform(rowCases()); }
+TEST_F(CudaConformance, Attention) { conform(attentionCases()); }
+TEST_F(CudaConformance, LatentAttention) { conform(latentCases()); }
+TEST_F(CudaConformance, Experts) { conform(expertCases()); }
+TEST_F(CudaConformance, Commands) { conform(commandCases()); }
+
+TEST_F(CudaConformance, SameBitsInEveryRun) {
+  std::vector<Case> cases = allCases();
+  // Some of every kind.
+  for (size_t i = 0; i < cases.size(); i += 5) {
+    const Case &test = cases[i];
+    if (hasFp8(test))
+      continue;
+    SCOPED_TRACE(test.name);
+    Expected<std::vector<float>> one = CudaBackend().run(test);
+    Expected<std::vector<float>> two = CudaBackend().run(test);
+    ASSERT_TRUE(one) << one.error().message;
+    ASSERT_TRUE(two) << two.error().message;
+    ASSERT_EQ(one->size(), two->size());
+    EXPECT_EQ(std::memcmp(one->data(), two->data(), one->size() * 4), 0);
+  }
+}

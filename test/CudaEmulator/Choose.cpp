@@ -1,0 +1,9 @@
+//===- Choose.cpp - The kernels of Choose.cu
+//------------------------------------===//
+
+#include "test/CudaEmulator/Device.h"
+#include "test/CudaEmulator/Kernel.h"
+
+#include "runtime/cuda/kernels/Choose.cu"
+
+MBC_EMULATE(mbc_likeliest)
