@@ -251,7 +251,7 @@ private:
   static constexpr Elem factor = factorOf<E, Pairs>;
 
   /// Of a strip of FP8, as factors: rows that lie `depth` elements apart.
-  struct Widened {
+  struct alignas(lanes * 4) Widened {
     static constexpr int64_t most = 4 * depthBytes / sizeOf(factor);
     char bytes[E == Elem::F8 ? stripColumns * most * sizeOf(factor) : 1];
   };
@@ -285,7 +285,7 @@ private:
     for (int64_t k = k0; k < k1;) {
       int64_t block = k / d.blockCols, end = (block + 1) * d.blockCols;
       end = end < k1 ? end : k1;
-      Vec part[M][tileColumns] = {};
+      alignas(lanes * 4) Vec part[M][tileColumns] = {};
       if (widened)
         addTile<factor, Pairs, M>(x, w, k, end, ahead, part);
       else
@@ -320,8 +320,9 @@ private:
       x[m] =
           static_cast<const char *>(d.x) + (m0 + m) * d.ldx * (Pairs ? 2 : 4);
     int64_t left = d.n - n0 < columns ? d.n - n0 : columns;
-    // Rounded up to whole vectors of sums.
-    Vec sums[vectors * lanes] = {};
+    // Rounded up to whole vectors of sums. Aligned as vectors are in the types
+    // of templates, which forget what `Vec` says.
+    alignas(lanes * 4) Vec sums[vectors * lanes] = {};
     for (int g = 0; g < groups; ++g) {
       const char *w[tileColumns];
       const float *scales[tileColumns];

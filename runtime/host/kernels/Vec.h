@@ -90,7 +90,7 @@ template <Elem E> inline Vec loadAs(const void *p, int64_t i) {
 
 /// The first `count` of a vector's elements, zeros behind them.
 template <Elem E> inline Vec loadPart(const void *p, int64_t i, int64_t count) {
-  char part[lanes * 4] = {};
+  alignas(lanes * 4) char part[lanes * 4] = {};
   memcpy(part, static_cast<const char *>(p) + i * sizeOf(E), count * sizeOf(E));
   return loadAs<E>(part, 0);
 }
