@@ -75,14 +75,11 @@ static cudaDataType_t typeOf(Elem elem) {
          : elem == Elem::F16 ? CUDA_R_16F
                              : CUDA_R_32F;
 }
-static int64_t bytesOf(Elem elem) {
-  return elem == Elem::BF16 || elem == Elem::F16 ? 2 : 4;
-}
 
 /// The power of two of bytes, 256 at most, at which every row begins.
 static int alignmentOf(const void *data, int64_t stride, Elem elem) {
   auto bits = reinterpret_cast<uintptr_t>(data) |
-              static_cast<uintptr_t>(stride * bytesOf(elem)) | 256;
+              static_cast<uintptr_t>(stride * elemBytes(elem)) | 256;
   return 1 << std::countr_zero(bits);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/cuda/Session.h"
+#include "runtime/cuda/kernels/Arguments.h"
 
 namespace mbc::cuda {
 
@@ -70,5 +71,12 @@ private:
   std::vector<uint64_t> inputOffsets, outputOffsets;
   uint64_t countsOffset = 0, placesOffset = 0;
 };
+
+/// How kernels name a type.
+Elem elemOf(plan::DType dtype);
+/// Where the next piece of a block of memory begins.
+constexpr uint64_t aligned(uint64_t bytes) { return (bytes + 255) / 256 * 256; }
+/// Threads of a block that goes through `width` elements.
+unsigned threadsFor(int64_t width);
 
 } // namespace mbc::cuda

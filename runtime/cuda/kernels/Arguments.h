@@ -10,6 +10,9 @@
 namespace mbc::cuda {
 
 enum class Elem : int32_t { F32, BF16, F16, I32 };
+constexpr int64_t elemBytes(Elem elem) {
+  return elem == Elem::BF16 || elem == Elem::F16 ? 2 : 4;
+}
 
 /// A strided window of device memory; dimension 0 is the row. Sizes and strides
 /// in elements.
