@@ -25,6 +25,8 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
                             const CommonOptions &common) {
   MBC_ASSIGN(ProgramCache cache, ProgramCache::fromEnvironment());
   MBC_ASSIGN(std::optional<DType> dtype, parseDType("--dtype", options.dtype));
+  MBC_ASSIGN(execute::Device device,
+             execute::Device::parse(options.texts.device));
   MBC_ASSIGN(Tokens tokens, readTokens(options.texts.tokens));
   MBC_ASSIGN(Pixels pixels, readPixels(options.pictures));
   uint64_t chunk = defaultChunk;
@@ -46,8 +48,9 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
              compileModel(library, options.folder, open, compile,
                           dtype.value_or(DType::F32),
                           options.noCache ? nullptr : &cache));
-  MBC_ASSIGN(Outcome outcome, computeLogits(model, tokens, pixels,
-                                            options.texts.target, common));
+  MBC_ASSIGN(Outcome outcome,
+             computeLogits(model, tokens, pixels, options.texts.target, device,
+                           common));
   outcome.text += fmt::format(
       "{} in {:.2f} s\n", model.cached ? "program from the cache" : "compiled",
       model.seconds);
@@ -61,7 +64,7 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
 void addLogits(CLI::App &root, CommandList &commands) {
   auto &command = *commands.emplace_back(std::make_unique<Command>(
       root, "logits", "The logits of given tokens, from either format",
-      "Compiles the model for the processor at hand, loads the weights of a "
+      "Compiles the model for the device at hand, loads the weights of a "
       "Hugging Face folder or a Megatron checkpoint, and writes float32 logits "
       "[batch, sequence, vocabulary]. The same file for any --threads. The "
       "program is kept for the next run of the same model."));

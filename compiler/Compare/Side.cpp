@@ -4,8 +4,9 @@
 #include "compiler/Compare/ModelGraph.h"
 #include "runtime/compare/Experts.h"
 #include "runtime/core/Parallel.h"
+#include "runtime/execute/Devices.h"
+#include "runtime/execute/Score.h"
 #include "runtime/host/NativeCode.h"
-#include "runtime/host/Score.h"
 #include "runtime/program/WeightSource.h"
 
 #include <algorithm>
@@ -101,7 +102,7 @@ static std::vector<uint8_t> commandsOf(const program::ProgramT &program) {
 
 /// What a program gives without a tap.
 static bool isOutput(const std::string &name) {
-  return name == "logits" || name == host::draftOutput;
+  return name == "logits" || name == execute::draftOutput;
 }
 
 Expected<compare::Values> Side::run(std::span<const int32_t> tokens,
@@ -125,9 +126,10 @@ Expected<compare::Values> Side::run(std::span<const int32_t> tokens,
           megatron ? *megatron : source->tensors(), source->folder().string()));
   unsigned threads = options.threads ? options.threads : defaultThreads();
   int64_t length = static_cast<int64_t>(tokens.size());
-  MBC_ASSIGN(std::unique_ptr<host::Session> session,
-             host::Session::create(
-                 *program, {threads, host::scoreSlots(*program, 1, length)}));
+  MBC_ASSIGN(
+      std::unique_ptr<Session> session,
+      execute::openSession(
+          *program, {}, {threads, execute::scoreSlots(*program, 1, length)}));
   Progress loading("loading " + label, weights->bytes(), options.progress);
   MBC_TRY(session->load(*weights, loading));
   loading.finish();
@@ -138,7 +140,7 @@ Expected<compare::Values> Side::run(std::span<const int32_t> tokens,
       oneLayer[tap] = static_cast<uint32_t>(*layer);
   compare::Values values;
   const program::FunctionT *function =
-      findFunction(*program, host::scoreFunction);
+      findFunction(*program, execute::scoreFunction);
   for (const auto &port : function->outputs) {
     compare::Array &array = values[port->name];
     array.rows = length;
@@ -156,9 +158,9 @@ Expected<compare::Values> Side::run(std::span<const int32_t> tokens,
   for (const auto &[name, array] : values)
     bytes += array.data.capacity() * sizeof(float);
   Progress computing("computing " + label, bytes, options.progress);
-  MBC_TRY(host::score(
+  MBC_TRY(execute::score(
       *session, *program, tokens, 1, length,
-      [&](int64_t, const host::Outputs &outputs) -> Status {
+      [&](int64_t, const execute::Outputs &outputs) -> Status {
         for (auto &[name, array] : values) {
           std::span<const float> some = outputs.find(name)->second;
           array.data.insert(array.data.end(), some.begin(), some.end());

@@ -3,8 +3,8 @@
 
 #include "runtime/core/File.h"
 #include "runtime/core/Parallel.h"
-#include "runtime/host/Score.h"
-#include "runtime/host/See.h"
+#include "runtime/execute/Score.h"
+#include "runtime/execute/See.h"
 #include "runtime/io/Npy.h"
 #include "runtime/program/Program.h"
 
@@ -34,10 +34,10 @@ static Status checkTokens(const program::ProgramT &program,
 
 /// Where the pictures are in the tokens; their features are still to come.
 /// Empty for text alone.
-static Expected<host::Sight> findPictures(const program::ProgramT &program,
-                                          const Tokens &tokens,
-                                          const Pixels &pixels) {
-  host::Sight sight;
+static Expected<execute::Sight> findPictures(const program::ProgramT &program,
+                                             const Tokens &tokens,
+                                             const Pixels &pixels) {
+  execute::Sight sight;
   if (!program.vision) {
     if (!pixels.grids.empty())
       return inputError(
@@ -45,11 +45,11 @@ static Expected<host::Sight> findPictures(const program::ProgramT &program,
     return sight;
   }
   const program::VisionT &vision = *program.vision;
-  if (!pixels.grids.empty() && pixels.width != host::patchNumbers(vision))
+  if (!pixels.grids.empty() && pixels.width != execute::patchNumbers(vision))
     return inputError(fmt::format("option '--pixels': patches have {} numbers, "
                                   "expected {}: {} channels x "
                                   "{} frames x {} x {} pixels",
-                                  pixels.width, host::patchNumbers(vision),
+                                  pixels.width, execute::patchNumbers(vision),
                                   vision.channels, vision.frames, vision.patch,
                                   vision.patch));
   for (const PatchGrid &grid : pixels.grids)
@@ -81,7 +81,7 @@ static Expected<host::Sight> findPictures(const program::ProgramT &program,
     for (int32_t id : ids)
       sight.place.push_back(id == vision.image_token ? features++ : -1);
   }
-  return features ? std::move(sight) : host::Sight();
+  return features ? std::move(sight) : execute::Sight();
 }
 
 namespace {
@@ -93,7 +93,7 @@ public:
                                 const Tokens &tokens, const fs::path &target) {
     Files files;
     const program::FunctionT *function =
-        findFunction(program, host::scoreFunction);
+        findFunction(program, execute::scoreFunction);
     if (!function)
       return files; // who scores says so
     for (const auto &port : function->outputs) {
@@ -121,7 +121,8 @@ public:
 
   uint64_t bytes() const { return total; }
 
-  Status write(int64_t row, const host::Outputs &outputs, Progress &progress) {
+  Status write(int64_t row, const execute::Outputs &outputs,
+               Progress &progress) {
     for (auto &[entry, file] : entries) {
       std::span<const float> values(outputs.find(entry.name)->second);
       progress.advance(values.size_bytes());
@@ -152,6 +153,7 @@ private:
 Expected<Outcome> computeLogits(const RunnableModel &model,
                                 const Tokens &tokens, const Pixels &pixels,
                                 const std::string &target,
+                                const execute::Device &device,
                                 const BaseOptions &options) {
   const program::ProgramT &program = *model.program;
   auto start = std::chrono::steady_clock::now();
@@ -161,14 +163,15 @@ Expected<Outcome> computeLogits(const RunnableModel &model,
         .count();
   };
   MBC_TRY(checkTokens(program, tokens));
-  MBC_ASSIGN(host::Sight sight, findPictures(program, tokens, pixels));
+  MBC_ASSIGN(execute::Sight sight, findPictures(program, tokens, pixels));
   MBC_ASSIGN(Files files, Files::create(program, tokens, target));
 
   unsigned threads = options.threads ? options.threads : defaultThreads();
-  MBC_ASSIGN(std::unique_ptr<host::Session> session,
-             host::Session::create(
-                 program, {threads, host::scoreSlots(program, tokens.batch,
-                                                     tokens.length)}));
+  MBC_ASSIGN(
+      std::unique_ptr<Session> session,
+      execute::openSession(program, device,
+                           {threads, execute::scoreSlots(program, tokens.batch,
+                                                         tokens.length)}));
   Progress loading("loading", model.source->bytes(), options.progress());
   MBC_TRY(session->load(*model.source, loading));
   loading.finish();
@@ -177,11 +180,11 @@ Expected<Outcome> computeLogits(const RunnableModel &model,
   Progress computing("computing", files.bytes(), options.progress());
   if (!sight.place.empty()) {
     MBC_ASSIGN(sight.features,
-               host::see(*session, program, pixels.values, pixels.grids));
+               execute::see(*session, program, pixels.values, pixels.grids));
   }
-  MBC_TRY(host::score(
+  MBC_TRY(execute::score(
       *session, program, tokens.ids, tokens.batch, tokens.length,
-      [&](int64_t row, const host::Outputs &outputs) {
+      [&](int64_t row, const execute::Outputs &outputs) {
         return files.write(row, outputs, computing);
       },
       {}, sight));

@@ -4,22 +4,24 @@
 #include "runtime/commands/BaseCommand.h"
 #include "runtime/commands/PictureOptions.h"
 #include "runtime/commands/Tokens.h"
+#include "runtime/execute/Devices.h"
 #include "runtime/program/RunnableModel.h"
 
 namespace mbc {
 
 /// The options of every command that computes logits, as they were typed.
 struct LogitsTexts {
-  std::string tokens, target;
+  std::string tokens, target, device;
 
-  /// --tokens and -o.
+  /// --tokens, -o and --device.
   template <typename Self> void declare(ChainedCommand<Self> &command) {
     command
         .option("--tokens", tokens, "IDS|FILE",
                 "Token ids 1,2,3, or a .npy file of integers [sequence] or "
                 "[batch, sequence]",
                 true)
-        .option("-o,--output", target, "FILE", "The .npy file to write", true);
+        .option("-o,--output", target, "FILE", "The .npy file to write", true)
+        .option("--device", device, "DEVICE", execute::deviceHelp);
   }
 };
 
@@ -34,6 +36,7 @@ struct LogitsTexts {
 Expected<Outcome> computeLogits(const RunnableModel &model,
                                 const Tokens &tokens, const Pixels &pixels,
                                 const std::string &target,
+                                const execute::Device &device,
                                 const BaseOptions &options);
 
 } // namespace mbc

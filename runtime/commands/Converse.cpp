@@ -169,7 +169,8 @@ Expected<Outcome> converse(GenerationModel &model,
   first.messages = Json::array({chatMessage("user", "Hello")});
   MBC_TRY(makeRequest(first, options, model));
   auto longest = static_cast<int64_t>(model.program().length);
-  MBC_TRY(model.load(std::min(longest, options.length.value_or(defaultLength)),
+  MBC_TRY(model.load(options.device,
+                     std::min(longest, options.length.value_or(defaultLength)),
                      1, options.drafts, common));
   Conversation conversation(model, options);
   if (!options.pictures.empty())

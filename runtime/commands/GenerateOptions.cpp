@@ -176,6 +176,7 @@ Expected<GenerateOptions> GenerateOptions::parse(const GenerateTexts &texts,
   MBC_TRY(parseCount("--sequences", texts.sequences, 1, mostSequences,
                      result.sequences));
   MBC_ASSIGN(result.drafts, texts.drafts.parse());
+  MBC_ASSIGN(result.device, execute::Device::parse(texts.device));
   MBC_ASSIGN(result.sampling, parseSampling(texts));
   for (const std::string &stop : texts.stop)
     if (stop.empty())

@@ -17,7 +17,7 @@ namespace mbc {
 struct GenerateTexts {
   std::optional<std::string> prompt, promptFile, promptsFile, tokens, system;
   std::string output;
-  std::string maxNewTokens, length, sequences, logprobs, tokenizer;
+  std::string maxNewTokens, length, sequences, logprobs, tokenizer, device;
   std::string temperature, topK, topP, minP, repetitionPenalty, seed;
   std::vector<std::string> stop, variables, images, videos;
   bool chat = false, sample = false, ignoreEos = false;
@@ -49,6 +49,7 @@ struct GenerateOptions {
   /// Computed at a time; none: what fits the prompts.
   std::optional<uint64_t> sequences;
   uint64_t drafts = 0; ///< tokens that are guessed ahead
+  execute::Device device;
 
   /// Refuses what does not go together, and reads the prompts.
   static Expected<GenerateOptions> parse(const GenerateTexts &texts,
@@ -140,7 +141,8 @@ void GenerateTexts::declare(ChainedCommand<Self> &command) {
       .flag("--ignore-eos", ignoreEos, "Do not end at the model's end tokens")
       .option("--logprobs", logprobs, "N",
               "With --json or --prompts-file: the log-probabilities of the N "
-              "best tokens too, as the model gives them, before any setting");
+              "best tokens too, as the model gives them, before any setting")
+      .option("--device", device, "DEVICE", execute::deviceHelp);
   drafts.declare(command);
 }
 

@@ -342,8 +342,8 @@ Expected<Outcome> generateText(RunnableModel runnable,
   const program::ProgramT &program = model->program();
   auto together = std::min<int64_t>(
       options.sequences.value_or(program.sequences), program.sequences);
-  MBC_TRY(model->load(slotsFor(requests, together), together, options.drafts,
-                      common));
+  MBC_TRY(model->load(options.device, slotsFor(requests, together), together,
+                      options.drafts, common));
   details.set("model", program.model);
   Run run(*model, options, common, std::move(requests));
   MBC_TRY(run.generate());

@@ -54,13 +54,15 @@ std::vector<std::string> GenerationModel::notes() const {
   return notes;
 }
 
-Status GenerationModel::load(int64_t slots, int64_t sequences, uint64_t drafts,
+Status GenerationModel::load(const execute::Device &device, int64_t slots,
+                             int64_t sequences, uint64_t drafts,
                              const BaseOptions &options) {
   auto start = std::chrono::steady_clock::now();
   unsigned threads = options.threads ? options.threads : defaultThreads();
-  MBC_ASSIGN(session, host::Session::create(program(), {threads, slots}));
-  MBC_ASSIGN(generator, host::Generator::create(*session, program(),
-                                                static_cast<int64_t>(drafts)));
+  MBC_ASSIGN(session,
+             execute::openSession(program(), device, {threads, slots}));
+  MBC_ASSIGN(generator, execute::Generator::create(
+                            *session, program(), static_cast<int64_t>(drafts)));
   Progress loading("loading", model.source->bytes(), options.progress());
   MBC_TRY(session->load(*model.source, loading));
   loading.finish();

@@ -4,8 +4,9 @@
 #include "runtime/commands/BaseCommand.h"
 #include "runtime/commands/ModelPictures.h"
 #include "runtime/commands/ModelText.h"
+#include "runtime/execute/Devices.h"
+#include "runtime/execute/Generator.h"
 #include "runtime/generate/GenerationConfig.h"
-#include "runtime/host/Generate.h"
 #include "runtime/program/RunnableModel.h"
 
 #include <memory>
@@ -28,11 +29,11 @@ public:
   static Expected<std::unique_ptr<GenerationModel>>
   open(RunnableModel model, const std::string &tokenizer, unsigned threads);
 
-  /// Loads the weights, with a state of `slots` tokens for all sequences, of
-  /// which `sequences` at most are computed at a time, and guesses `drafts`
-  /// tokens of each ahead.
-  Status load(int64_t slots, int64_t sequences, uint64_t drafts,
-              const BaseOptions &options);
+  /// Loads the weights to a device, with a state of `slots` tokens for all
+  /// sequences, of which `sequences` at most are computed at a time, and
+  /// guesses `drafts` tokens of each ahead.
+  Status load(const execute::Device &device, int64_t slots, int64_t sequences,
+              uint64_t drafts, const BaseOptions &options);
 
   const program::ProgramT &program() const { return *model.program; }
   const generate::GenerationConfig &config() const { return settings; }
@@ -59,8 +60,8 @@ private:
   generate::GenerationConfig settings;
   Expected<std::unique_ptr<ModelText>> tokenizer = Failure(Error{});
   Expected<ModelPictures> eyes = Failure(Error{});
-  std::unique_ptr<host::Session> session;
-  std::unique_ptr<host::Generator> generator;
+  std::unique_ptr<Session> session;
+  std::unique_ptr<execute::Generator> generator;
   std::unique_ptr<generate::Engine> loadedEngine;
   double seconds = 0;
 };

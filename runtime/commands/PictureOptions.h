@@ -2,7 +2,7 @@
 //-*-===//
 #pragma once
 
-#include "runtime/host/Score.h"
+#include "runtime/execute/Score.h"
 #include "runtime/vision/Patches.h"
 
 #include <string>

@@ -14,10 +14,13 @@ struct RunLogitsOptions {
 
 Expected<Outcome> runLogits(const RunLogitsOptions &options,
                             const BaseOptions &common) {
+  MBC_ASSIGN(execute::Device device,
+             execute::Device::parse(options.texts.device));
   MBC_ASSIGN(Tokens tokens, readTokens(options.texts.tokens));
   MBC_ASSIGN(Pixels pixels, readPixels(options.pictures));
   MBC_ASSIGN(RunnableModel model, options.program.open(common));
-  return computeLogits(model, tokens, pixels, options.texts.target, common);
+  return computeLogits(model, tokens, pixels, options.texts.target, device,
+                       common);
 }
 
 } // namespace

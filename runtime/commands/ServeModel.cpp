@@ -123,7 +123,8 @@ Expected<Outcome> serveModel(RunnableModel runnable, const std::string &folder,
              serve::HttpServer::listen(
                  http, [&](const auto &exchange) { service->handle(exchange); },
                  std::move(log)));
-  MBC_TRY(model->load(sequences * context, sequences, options.drafts, common));
+  MBC_TRY(model->load(options.device, sequences * context, sequences,
+                      options.drafts, common));
   generate::Engine &engine = model->engine();
   ServedText text(*model, *words);
   serve::Service endpoints(

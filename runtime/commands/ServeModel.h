@@ -13,7 +13,7 @@ namespace mbc {
 /// As they were typed.
 struct ServeTexts {
   std::string host, port, name, apiKey, origin, tokenizer;
-  std::string sequences, queue, length, maxBody, timeout;
+  std::string sequences, queue, length, maxBody, timeout, device;
   DraftTexts drafts;
 
   template <typename Self> void declare(ChainedCommand<Self> &command);
@@ -34,6 +34,7 @@ struct ServeOptions {
   /// model takes.
   std::optional<int64_t> length;
   uint64_t drafts = 0; ///< tokens that are guessed ahead
+  execute::Device device;
 
   /// An Input error names the option. The key is that of the environment,
   /// MBC_API_KEY, where none is given.
@@ -88,7 +89,8 @@ void ServeTexts::declare(ChainedCommand<Self> &command) {
               "https://example.org, or '*' (default: none may)")
       .option("--tokenizer", tokenizer, "DIR",
               "Take the tokenizer, the chat template and "
-              "generation_config.json from this folder");
+              "generation_config.json from this folder")
+      .option("--device", device, "DEVICE", execute::deviceHelp);
   drafts.declare(command);
 }
 

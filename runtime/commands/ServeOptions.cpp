@@ -29,6 +29,7 @@ Expected<ServeOptions> ServeOptions::parse(const ServeTexts &texts) {
   MBC_TRY(parseCount("--queue", texts.queue, 0, 100'000, result.queue));
   MBC_TRY(parseCount("--length", texts.length, 2, 1 << 30, result.length));
   MBC_ASSIGN(result.drafts, texts.drafts.parse());
+  MBC_ASSIGN(result.device, execute::Device::parse(texts.device));
   uint64_t seconds = 60;
   MBC_TRY(parseCount("--timeout", texts.timeout, 1, 86'400, seconds));
   result.http.idle = std::chrono::seconds(seconds);

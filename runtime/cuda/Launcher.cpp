@@ -100,12 +100,43 @@ Status Launcher::sendInputs() {
 
 Status Launcher::fetchOutputs() {
   for (size_t i = 0; i < function.outputs.size(); ++i) {
-    std::span<float> to = call.outputs.find(function.outputs[i]->name)->second;
+    const std::string &name = function.outputs[i]->name;
+    if (auto ids = call.likeliest.find(name); ids != call.likeliest.end()) {
+      MBC_TRY(fetchLikeliest(i, ids->second));
+      continue;
+    }
+    std::span<float> to = call.outputs.find(name)->second;
     MBC_TRY(session.gpu->download(
         to.data(), session.ports.data() + outputOffsets[i], to.size_bytes(),
-        fmt::format("copying output '{}'", function.outputs[i]->name)));
+        fmt::format("copying output '{}'", name)));
   }
   return session.gpu->wait(fmt::format("running '{}'", function.name));
+}
+
+Status Launcher::fetchLikeliest(size_t output, std::span<mbc::Likeliest> to) {
+  const program::PortT &port = *function.outputs[output];
+  int64_t width = 1;
+  for (size_t i = 1; i < port.dims.size(); ++i)
+    width *= port.dims[i];
+  // As many stretches of a row as keep a GPU busy.
+  constexpr int64_t stretch = 2048, mostParts = 64;
+  auto parts = static_cast<int>(
+      std::clamp<int64_t>((width + stretch - 1) / stretch, 1, mostParts));
+  uint64_t partBytes = aligned(to.size() * parts * sizeof(LikeliestPart));
+  MBC_ASSIGN(std::byte * work, session.scratch(partBytes + to.size_bytes()));
+  auto *some = reinterpret_cast<LikeliestPart *>(work);
+  auto *all = reinterpret_cast<Likeliest *>(work + partBytes);
+  auto *numbers = reinterpret_cast<const float *>(session.ports.data() +
+                                                  outputOffsets[output]);
+  MBC_TRY(session.kernels->launch(
+      "mbc_likeliest_parts", {.x = parts, .y = std::ssize(to), .threads = 256},
+      numbers, width, some));
+  MBC_TRY(session.kernels->launch(
+      "mbc_likeliest", {.x = std::ssize(to), .threads = 32},
+      static_cast<const LikeliestPart *>(some), parts, all));
+  static_assert(sizeof(Likeliest) == sizeof(mbc::Likeliest));
+  return session.gpu->download(to.data(), all, to.size_bytes(),
+                               fmt::format("copying output '{}'", port.name));
 }
 
 Status Launcher::run() {

@@ -24,6 +24,7 @@ public:
 private:
   Status sendInputs();
   Status fetchOutputs();
+  Status fetchLikeliest(size_t output, std::span<mbc::Likeliest> to);
   Status runBody(const program::BodyT &body, uint32_t layer);
   Status runCommand(const program::OpUnion &op, uint32_t layer);
 

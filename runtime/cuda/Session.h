@@ -3,9 +3,9 @@
 
 #include "runtime/cuda/CublasLt.h"
 #include "runtime/cuda/Kernels.h"
-#include "runtime/program/Call.h"
 #include "runtime/program/MemoryLayout.h"
 #include "runtime/program/Program.h"
+#include "runtime/program/Session.h"
 #include "runtime/program/WeightSource.h"
 
 namespace mbc::cuda {
@@ -18,26 +18,20 @@ struct SessionOptions {
   int64_t slots = 0;
 };
 
-/// Memory of a GPU for a program's weights, state and scratch, and its
-/// execution there, in the order of one stream. Not for several threads at
-/// once.
-class Session {
+/// Execution on a GPU, in the order of one stream.
+class Session final : public mbc::Session {
 public:
   /// An Input error where the device has not enough memory: it says how much is
   /// needed and free, and what lowers it.
   static Expected<std::unique_ptr<Session>>
   create(const program::ProgramT &program, const SessionOptions &options);
 
-  /// Fills the weights: files are read into pinned memory and copied from there
-  /// while the next ones are read.
-  Status load(const WeightSource &source, Progress &progress);
-
-  /// Runs a function and waits for its outputs. Errors name what `bindCall`
-  /// names, and of what fails on the device the command's place in the
-  /// declaration.
-  Status run(const program::FunctionT &function, const Call &call);
-
-  int64_t slots() const { return options.slots; }
+  /// Files are read into pinned memory and copied from there while the next
+  /// ones are read.
+  Status load(const WeightSource &source, Progress &progress) override;
+  Status run(const program::FunctionT &function, const Call &call) override;
+  int64_t slots() const override { return options.slots; }
+  bool findsLikeliest() const override { return true; }
   const Device &device() const { return *gpu; }
 
   /// Copies `bytesOf` an instance of a weight from `from`, for who has it

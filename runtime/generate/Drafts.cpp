@@ -24,6 +24,21 @@ Expected<std::vector<Choice>> chooseTokens(std::span<float> logits,
   return choices;
 }
 
+Expected<std::vector<Choice>>
+takeLikeliest(std::span<const TokenScore> likeliest, const Part &part) {
+  std::vector<Choice> choices;
+  auto drafts = static_cast<size_t>(part.drafts);
+  size_t known = part.choice.text.size() - drafts;
+  for (size_t i = 0; i <= drafts; ++i) {
+    if (likeliest[i].id < 0)
+      return unusableLogits(known + i);
+    choices.push_back({likeliest[i], {}});
+    if (i < drafts && likeliest[i].id != part.choice.text[known + i])
+      break;
+  }
+  return choices;
+}
+
 int32_t chooseDraft(std::span<float> logits, const Part &part,
                     std::span<const int32_t> text, size_t chosen) {
   ChoiceContext context = part.choice;

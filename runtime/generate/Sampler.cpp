@@ -190,15 +190,23 @@ static double logSum(std::span<const float> logits, float largest) {
   return largest + std::log(sum);
 }
 
+bool isLikeliest(const ChoiceContext &context) {
+  const Sampling &sampling = *context.sampling;
+  return !sampling.draw && sampling.repetitionPenalty == 1 &&
+         context.logprobs <= 0;
+}
+
+Failure unusableLogits(size_t count) {
+  return inputError(fmt::format(
+      "the logits of token {} have values that are no finite numbers; the "
+      "weights are damaged, or exceed the range of the type that computes "
+      "(--dtype)",
+      count));
+}
+
 Expected<Choice> chooseToken(std::span<float> logits,
                              const ChoiceContext &context) {
-  auto unusable = [&] {
-    return inputError(fmt::format(
-        "the logits of token {} have values that are no finite numbers; the "
-        "weights are damaged, or exceed the range of the type that computes "
-        "(--dtype)",
-        context.text.size()));
-  };
+  auto unusable = [&] { return unusableLogits(context.text.size()); };
   std::optional<int32_t> best = largestOf(logits);
   if (!best)
     return unusable();

@@ -57,6 +57,14 @@ struct ChoiceContext {
   int32_t logprobs = -1;
 };
 
+/// Whether the choice is the token with the largest logit, and of the others no
+/// more is asked than what its probability is.
+bool isLikeliest(const ChoiceContext &context);
+
+/// The error for logits of the token after `count` others that have none to
+/// choose.
+Failure unusableLogits(size_t count);
+
 /// Applies the settings to the logits of every token; those that cannot be
 /// drawn become minus infinity.
 void processLogits(std::span<float> logits, const Sampling &sampling,

@@ -7,8 +7,8 @@
 #include "runtime/host/Gemm.h"
 #include "runtime/host/NativeCode.h"
 #include "runtime/host/Weights.h"
-#include "runtime/program/Call.h"
 #include "runtime/program/Program.h"
+#include "runtime/program/Session.h"
 
 #include <map>
 #include <memory>
@@ -24,25 +24,18 @@ struct SessionOptions {
   int64_t slots = 0;
 };
 
-/// Memory for a program's weights, state and scratch, and its execution on the
-/// processors. Not for several threads at once.
-class Session {
+/// Execution on the processors.
+class Session final : public mbc::Session {
 public:
   /// Loads the code that the program brings for the machine. An Input error
   /// where the state or the weights exceed the machine.
   static Expected<std::unique_ptr<Session>>
   create(const program::ProgramT &program, const SessionOptions &options);
-  ~Session();
+  ~Session() override;
 
-  /// Fills the weights.
-  Status load(const WeightSource &source, Progress &progress);
-
-  /// Runs a function. Errors name the input that is missing or of another
-  /// size, the token outside of the vocabulary, the sequence that does not fit
-  /// the state, and the command's place in the declaration.
-  Status run(const program::FunctionT &function, const Call &call);
-
-  int64_t slots() const { return options.slots; }
+  Status load(const WeightSource &source, Progress &progress) override;
+  Status run(const program::FunctionT &function, const Call &call) override;
+  int64_t slots() const override { return options.slots; }
 
   /// Where an instance of a weight lies, `bytesOf` it long, for who fills it
   /// without a checkpoint; of an FP8 one, its scales too.

@@ -161,6 +161,14 @@ Expected<BoundCall> bindCall(const program::ProgramT &program,
       width /= port->dims[1];
     }
     int64_t rows = rowsOf(function, bound, port->dims[0]);
+    if (auto ids = call.likeliest.find(port->name);
+        ids != call.likeliest.end()) {
+      if (static_cast<int64_t>(ids->second.size()) != rows)
+        return inputError(fmt::format(
+            "output '{}' of '{}' needs room for the likeliest of {} rows",
+            port->name, function.name, rows));
+      continue;
+    }
     auto given = call.outputs.find(port->name);
     if (given == call.outputs.end() ||
         given->second.size() != width * static_cast<uint64_t>(rows))

@@ -17,6 +17,14 @@ struct Sequence {
   int64_t begin, count, slot, cached;
 };
 
+/// The place of a row's largest number, of equals the first, and the logarithm
+/// of its share in the exponentials of all. `id` is -1 where the number is
+/// infinite, or one is no number.
+struct Likeliest {
+  int32_t id;
+  float logprob;
+};
+
 /// One call of a function: rows are packed tokens, sequence after sequence, or
 /// patches, of no sequence.
 struct Call {
@@ -34,6 +42,9 @@ struct Call {
   /// Outputs with a slot for each layer of which one alone is wanted: that
   /// layer. Their arrays are [rows, 1, ...].
   std::map<std::string, uint32_t, std::less<>> oneLayer;
+  /// Outputs of which not the numbers are wanted, but this of each row. Where
+  /// `Session::findsLikeliest`.
+  std::map<std::string, std::span<Likeliest>, std::less<>> likeliest;
 };
 
 /// A call that was found to fit its function.

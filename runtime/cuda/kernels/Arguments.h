@@ -87,6 +87,18 @@ struct AttentionArguments {
   float *partial; ///< [rows, kv, group, parts, width + 2]
 };
 
+/// Of some logits of a row: Choose.cu.
+struct LikeliestPart {
+  float highest;
+  int32_t index;
+  float sum;
+};
+/// As mbc::Likeliest.
+struct Likeliest {
+  int32_t id;
+  float logprob;
+};
+
 struct RouteArguments {
   const float *logits, *correction;
   float *weights;

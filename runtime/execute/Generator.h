@@ -1,10 +1,11 @@
-//===- Generate.h - Generation on the host ----------------------*- C++ -*-===//
+//===- Generator.h - Generation with a program ------------------*- C++ -*-===//
 #pragma once
 
 #include "runtime/generate/Executor.h"
-#include "runtime/host/Session.h"
+#include "runtime/program/Program.h"
+#include "runtime/program/Session.h"
 
-namespace mbc::host {
+namespace mbc::execute {
 
 /// Runs the functions `prefill` and `decode` of a program, and chooses tokens
 /// from the logits that they give; with drafts, guesses later ones with
@@ -44,7 +45,7 @@ private:
   Status compute(std::span<Work *const> works);
   Status guess(std::span<Work> works);
   Status run(const program::FunctionT &function, Call &call,
-             std::span<const int32_t> outputs);
+             std::span<const int32_t> outputs, bool likeliest = false);
   std::span<float> logitsOf(size_t output, size_t count = 1);
   /// What a call is told of the tokens' places and of the pictures at them.
   struct View;
@@ -61,8 +62,10 @@ private:
   int64_t width = 0;
   /// Whether a row's bits depend on the function that computes it.
   bool hasForms = false;
-  /// Of the last `run`: logits by output, and the state of all rows.
+  /// Of the last `run`: logits by output, or the likeliest tokens, and the
+  /// state of all rows.
   std::vector<float> logits, hidden;
+  std::vector<Likeliest> likeliest;
   struct Seen {
     std::weak_ptr<const vision::PreparedPicture> picture;
     std::vector<float> features;
@@ -70,4 +73,4 @@ private:
   std::map<const vision::PreparedPicture *, Seen> seen;
 };
 
-} // namespace mbc::host
+} // namespace mbc::execute

@@ -1,16 +1,16 @@
-//===- Generate.cpp -------------------------------------------------------===//
+//===- Generator.cpp ------------------------------------------------------===//
 
-#include "runtime/host/Generate.h"
+#include "runtime/execute/Generator.h"
 
 #include "runtime/core/Parallel.h"
+#include "runtime/execute/See.h"
 #include "runtime/generate/Drafts.h"
-#include "runtime/host/See.h"
 
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
 
-namespace mbc::host {
+namespace mbc::execute {
 
 using generate::Continuation;
 using generate::Part;
@@ -112,13 +112,16 @@ bool Generator::sequencesAreIndependent() const {
                               [](const auto &rope) { return rope->dynamic; });
 }
 
-/// Leaves the logits of the rows `outputs`, ascending, in their order, and the
-/// state of every row where the function gives one.
+/// Leaves the logits of the rows `outputs`, ascending, in their order, or their
+/// likeliest tokens, and the state of every row where the function gives one.
 Status Generator::run(const program::FunctionT &function, Call &call,
-                      std::span<const int32_t> outputs) {
+                      std::span<const int32_t> outputs, bool ids) {
   bool some = findPort(function.inputs, outputsPort) != nullptr;
-  size_t vocab = program.vocab;
-  logits.resize((some ? outputs.size() : call.rows) * vocab);
+  size_t vocab = program.vocab, rows = some ? outputs.size() : call.rows;
+  if (ids)
+    likeliest.resize(rows);
+  else
+    logits.resize(rows * vocab);
   if (some)
     call.inputs[outputsPort] = outputs;
   for (const auto &port : function.outputs)
@@ -128,16 +131,23 @@ Status Generator::run(const program::FunctionT &function, Call &call,
         elements *= port->dims[i];
       hidden.resize(elements);
       call.outputs[port->name] = hidden;
+    } else if (ids) {
+      call.likeliest[port->name] = likeliest;
     } else {
       call.outputs[port->name] = logits;
     }
   MBC_TRY(session.run(function, call));
   if (some)
     return {};
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (static_cast<size_t>(outputs[i]) != i)
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (static_cast<size_t>(outputs[i]) == i)
+      continue;
+    if (ids)
+      likeliest[i] = likeliest[outputs[i]];
+    else
       std::ranges::copy(std::span(logits).subspan(outputs[i] * vocab, vocab),
                         logits.begin() + static_cast<ptrdiff_t>(i * vocab));
+  }
   return {};
 }
 
@@ -201,12 +211,20 @@ Status Generator::addView(const generate::Part &part, View &view) {
   return {};
 }
 
+static std::vector<generate::TokenScore>
+tokensOf(std::span<const Likeliest> likeliest) {
+  std::vector<generate::TokenScore> tokens;
+  for (const Likeliest &of : likeliest)
+    tokens.push_back({of.id, of.logprob});
+  return tokens;
+}
+
 /// Computes parts in one call, and chooses their tokens.
 Status Generator::compute(std::span<Work *const> works) {
   Call call;
   std::vector<int32_t> tokens, outputs;
   View view;
-  bool decodes = true;
+  bool decodes = true, likely = session.findsLikeliest();
   for (const Work *work : works) {
     const Part &part = *work->part;
     auto count = static_cast<int64_t>(part.tokens.size());
@@ -216,6 +234,7 @@ Status Generator::compute(std::span<Work *const> works) {
     if (sees())
       MBC_TRY(addView(part, view));
     bool asks = part.choice.sampling != nullptr;
+    likely &= !asks || generate::isLikeliest(part.choice);
     decodes &=
         asks && count == 1 + part.drafts && (!hasForms || part.choice.step > 0);
     for (int64_t i = asks ? part.drafts : -1; i >= 0; --i)
@@ -236,7 +255,7 @@ Status Generator::compute(std::span<Work *const> works) {
     function = findFunction(program, decodeKind, call.rows);
   else if (!hasForms)
     function = findFunction(program, prefillKind, call.rows);
-  MBC_TRY(run(*function, call, outputs));
+  MBC_TRY(run(*function, call, outputs, likely));
 
   size_t output = 0;
   for (size_t i = 0; i < works.size(); ++i) {
@@ -246,8 +265,12 @@ Status Generator::compute(std::span<Work *const> works) {
     int64_t rejected = 0;
     if (part.choice.sampling) {
       auto count = static_cast<size_t>(1 + part.drafts);
-      MBC_ASSIGN(work.result.choices,
-                 generate::chooseTokens(logitsOf(output, count), part));
+      MBC_ASSIGN(
+          work.result.choices,
+          likely
+              ? generate::takeLikeliest(
+                    tokensOf(std::span(likeliest).subspan(output, count)), part)
+              : generate::chooseTokens(logitsOf(output, count), part));
       rejected = static_cast<int64_t>(count - work.result.choices.size());
       output += count;
     }
@@ -358,4 +381,4 @@ Generator::step(std::span<const Part> parts) {
   return results;
 }
 
-} // namespace mbc::host
+} // namespace mbc::execute

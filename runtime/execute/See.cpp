@@ -1,12 +1,12 @@
 //===- See.cpp ------------------------------------------------------------===//
 
-#include "runtime/host/See.h"
+#include "runtime/execute/See.h"
 
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
 
-namespace mbc::host {
+namespace mbc::execute {
 
 int64_t patchNumbers(const program::VisionT &vision) {
   return int64_t(vision.channels) * vision.frames * vision.patch * vision.patch;
@@ -77,4 +77,4 @@ Expected<std::vector<float>> see(Session &session,
   return features;
 }
 
-} // namespace mbc::host
+} // namespace mbc::execute

@@ -1,11 +1,12 @@
 //===- Score.h - The logits of given tokens ---------------------*- C++ -*-===//
 #pragma once
 
-#include "runtime/host/Session.h"
+#include "runtime/program/Program.h"
+#include "runtime/program/Session.h"
 
 #include <functional>
 
-namespace mbc::host {
+namespace mbc::execute {
 
 /// Kind of the functions that give the logits of every row.
 inline constexpr const char *scoreFunction = "score";
@@ -42,4 +43,4 @@ Status score(Session &session, const program::ProgramT &program,
 int64_t scoreSlots(const program::ProgramT &program, int64_t batch,
                    int64_t length);
 
-} // namespace mbc::host
+} // namespace mbc::execute

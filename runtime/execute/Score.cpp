@@ -1,13 +1,13 @@
 //===- Score.cpp ----------------------------------------------------------===//
 
-#include "runtime/host/Score.h"
+#include "runtime/execute/Score.h"
 
 #include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
 #include <limits>
 
-namespace mbc::host {
+namespace mbc::execute {
 
 namespace {
 
@@ -137,4 +137,4 @@ int64_t scoreSlots(const program::ProgramT &program, int64_t batch,
   return length * std::clamp<int64_t>(most / length, 1, batch);
 }
 
-} // namespace mbc::host
+} // namespace mbc::execute

@@ -1,10 +1,11 @@
 //===- See.h - The features of pictures -------------------------*- C++ -*-===//
 #pragma once
 
-#include "runtime/host/Session.h"
+#include "runtime/program/Program.h"
+#include "runtime/program/Session.h"
 #include "runtime/vision/Patches.h"
 
-namespace mbc::host {
+namespace mbc::execute {
 
 /// Kind of the functions that give features of pictures.
 inline constexpr const char *seeFunction = "see";
@@ -23,4 +24,4 @@ Expected<std::vector<float>> see(Session &session,
 /// Numbers of a patch: channels x frames x patch x patch.
 int64_t patchNumbers(const program::VisionT &vision);
 
-} // namespace mbc::host
+} // namespace mbc::execute
