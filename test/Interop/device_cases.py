@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Writes models of every family with what the host computes of them, for comparing another device, here or elsewhere.
+
+  device_cases.py OUT [SEEDS [FAMILY...]]      default: 10 of each family
+
+A case is a folder: `hf` (random weights, float32), programs for float32 and bfloat16 with calls of 5 and of many rows,
+tokens [2, length] of several lengths, the pictures of those that see, and the host's logits and greedy tokens, computed in
+float32 and, of bfloat16, how far the host is from float32. check_device.py reads them with numpy alone."""
+
+import copy
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import transformers
+from conftest import MBC, mtp_layer, write_model
+from test_logits import odd
+from test_mixture_logits import latent, sparse
+from test_mtp_logits import CASES as DRAFTING
+from test_vision_logits import IMAGE, seeing
+
+LENGTHS, NEW = (1, 17, 150), 24
+
+
+def models(seed):
+    """Of each family: architecture, changes, what is done to the folder."""
+    for family in ("Llama", "Qwen2", "Qwen3"):
+        yield family.lower(), (*odd(family, seed), None)
+    yield "qwen3_moe", sparse(seed)
+    for family in ("DeepseekV2", "DeepseekV3"):
+        yield family.lower(), latent(family, seed)
+    if seed < len(DRAFTING):
+        yield "mtp", ("DeepseekV3", list(DRAFTING.values())[seed], mtp_layer)
+    changes, spelling = seeing(seed)
+    yield "qwen2_5_vl", ("Qwen2_5_VL", copy.deepcopy(changes), spelling)
+
+
+def mbc(*arguments):
+    done = subprocess.run([str(MBC), *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, (arguments, done.stderr)
+    return done.stdout
+
+
+def see(config, tokens, random):
+    """Puts a picture at the start of each sequence; its pixels and grids."""
+    vision = config.vision_config
+    fold, grids = vision.spatial_merge_size, []
+    for row in tokens:
+        height, width = (fold * int(size) for size in random.integers(1, 5, 2))
+        count = height * width // fold**2
+        if count + 2 > len(row):
+            return None
+        row[0], row[1 : 1 + count], row[1 + count] = 9, IMAGE, 10
+        grids.append((1, height, width))
+    numbers = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
+    patches = sum(height * width for _, height, width in grids)
+    return random.standard_normal((patches, numbers)).astype(np.float32), np.array(grids, np.int32)
+
+
+def write_case(folder, seed, architecture, changes, afterwards, lengths=LENGTHS):
+    hf = write_model(folder / "hf", seed, architecture, changes, "float32")
+    if afterwards:
+        afterwards(hf)
+    config = transformers.AutoConfig.from_pretrained(hf)
+    vocab = config.get_text_config().vocab_size
+    sees = architecture == "Qwen2_5_VL"
+    facts = {"lengths": [], "sees": sees}
+    for dtype in ("float32", "bfloat16"):
+        for chunk in (5, 512):
+            mbc("compile", hf, "-o", folder / f"{dtype}-{chunk}.mbcp", "--dtype", dtype, "--chunk", chunk, "--sequences", "1,3",
+                "--length", 256, *(["--patches", 512] if sees else []), "--quiet")
+    random = np.random.default_rng(seed)
+    for length in lengths:
+        tokens = random.integers(11 if sees else 0, vocab, (2, length)).astype(np.int32)
+        more = []
+        if sees and (pictures := see(config, tokens, random)):
+            for name, array in zip(("pixels", "grid"), pictures):
+                np.save(folder / f"{name}-{length}.npy", array)
+                more += [f"--{name}", folder / f"{name}-{length}.npy"]
+        np.save(folder / f"tokens-{length}.npy", tokens)
+        truth = {}
+        for dtype in ("float32", "bfloat16"):
+            out = folder / f"{dtype}-{length}.npy"
+            mbc("logits", hf, "--tokens", folder / f"tokens-{length}.npy", "-o", out, "--dtype", dtype, *more, "--quiet")
+            truth[dtype] = np.load(out)
+        (folder / f"bfloat16-{length}.npy").unlink()
+        facts["lengths"].append(
+            {"length": length, "pictures": bool(more),
+             "bfloat16_error": float(np.abs(truth["bfloat16"] - truth["float32"]).mean())})
+    if not sees:
+        prompts = [{"tokens": [int(token) for token in random.integers(0, vocab, count)]} for count in (3, 30, 70)]
+        (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts))
+        lines = mbc("generate", hf, "--prompts-file", folder / "prompts.jsonl", "--max-new-tokens", NEW, "--ignore-eos",
+                    "--dtype", "float32", "--quiet")
+        facts["texts"] = [json.loads(line)["tokens"] for line in lines.splitlines()]
+    (folder / "case.json").write_text(json.dumps(facts))
+
+
+def main(out, seeds="10", *families):
+    for seed in range(int(seeds)):
+        for family, (architecture, changes, afterwards) in models(seed):
+            if not families or family in families:
+                write_case(pathlib.Path(out) / f"{family}-{seed}", seed, architecture, changes, afterwards)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        sys.exit(__doc__.strip())
+    main(*sys.argv[1:])
