@@ -25,7 +25,7 @@ Expected<Outcome> runGenerate(const GenerateCommandOptions &options,
                                                    : what.tokenizer,
                                                defaultPatches, common.threads);
                  },
-                 common));
+                 what.device, common));
   Json details = Json::object(
       {{"compile_seconds", model.seconds}, {"cached", model.cached}});
   return generateText(std::move(model), what, common, std::move(details));

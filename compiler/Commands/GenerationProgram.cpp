@@ -16,7 +16,8 @@ void GenerationProgram::declare(Command &command) {
   declareWeightType(command, weightType);
   command
       .option("--chunk", chunk, "N",
-              "Tokens that one step computes at most (default: 512)")
+              "Tokens that one step computes at most (default: 512, on a GPU "
+              "4096)")
       .noCache(noCache);
   reference.declare(command,
                     "Take config.json, tokenizer and settings from here, not "
@@ -39,6 +40,7 @@ static std::filesystem::path sideFilesOf(const std::string &source,
 Expected<CompiledModel>
 GenerationProgram::open(uint64_t sequences, uint64_t length, uint64_t drafts,
                         const CountPatches &patches,
+                        const execute::Device &device,
                         const CommonOptions &common) const {
   MBC_ASSIGN(ProgramCache cache, ProgramCache::fromEnvironment());
   MBC_ASSIGN(std::optional<DType> type, parseDType("--dtype", dtype));
@@ -47,7 +49,8 @@ GenerationProgram::open(uint64_t sequences, uint64_t length, uint64_t drafts,
   compile.sequences = {sequences};
   compile.drafts = drafts;
   // The same for every prompt, so that few programs do for all.
-  uint64_t together = sequences * (1 + drafts), rows = defaultChunk;
+  uint64_t together = sequences * (1 + drafts),
+           rows = device.isGpu() ? defaultGpuChunk : defaultChunk;
   if (!chunk.empty()) {
     MBC_ASSIGN(rows, parseCount("--chunk", chunk, 1, mostRows));
     if (rows < together)

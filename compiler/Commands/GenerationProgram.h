@@ -4,6 +4,7 @@
 #include "compiler/Bridge/CompiledModel.h"
 #include "compiler/Commands/Command.h"
 #include "compiler/Commands/ReferenceOptions.h"
+#include "runtime/execute/Devices.h"
 
 #include <filesystem>
 #include <functional>
@@ -28,9 +29,10 @@ struct GenerationProgram {
 
   /// The checkpoint with a program that computes `sequences` at a time, of
   /// `length` tokens each (0: as many as the model takes), and guesses `drafts`
-  /// tokens of each ahead.
+  /// tokens of each ahead, on `device`.
   Expected<CompiledModel> open(uint64_t sequences, uint64_t length,
                                uint64_t drafts, const CountPatches &patches,
+                               const execute::Device &device,
                                const CommonOptions &common) const;
 };
 

@@ -10,6 +10,8 @@ namespace mbc {
 
 /// Tokens of a chunk where --chunk says nothing.
 constexpr uint64_t defaultChunk = 512;
+/// A GPU needs more rows for its products to be as fast as they can be.
+constexpr uint64_t defaultGpuChunk = 4096;
 /// Patches of pictures in a call where --patches says nothing: one of 1792 x
 /// 1792 pixels, for patches of 14.
 constexpr uint64_t defaultPatches = 128 * 128;

@@ -18,7 +18,8 @@ Expected<Outcome> runServe(const ServeCommandOptions &options,
   MBC_ASSIGN(CompiledModel model,
              options.program.open(
                  what.programSequences(), what.length.value_or(0), what.drafts,
-                 [](const auto &) { return defaultPatches; }, common));
+                 [](const auto &) { return defaultPatches; }, what.device,
+                 common));
   Json details = Json::object(
       {{"compile_seconds", model.seconds}, {"cached", model.cached}});
   return serveModel(std::move(model), options.program.folder, what, common,
