@@ -12,8 +12,11 @@ namespace mbc::cuda {
 
 namespace {
 
-/// What is read at a time, into pinned memory.
-constexpr uint64_t pieceBytes = 8 << 20;
+/// What is read at a time, into pinned memory, of which each worker has two
+/// pieces. Pinning is slow, and one after another: more workers than copy what
+/// a GPU takes only wait for it.
+constexpr uint64_t pieceBytes = 2 << 20;
+constexpr unsigned mostWorkers = 8;
 /// Weights that are converted on the way are made on the host first, as many
 /// as this at a time.
 constexpr uint64_t convertedBytes = 256 << 20;
@@ -107,7 +110,7 @@ Status Session::load(const WeightSource &source, Progress &progress) {
     }
   }
 
-  unsigned threads = std::max(1u, options.threads);
+  unsigned threads = std::clamp(options.threads, 1u, mostWorkers);
   std::vector<Lane> lanes(threads);
   std::vector<char> open(threads);
   MBC_TRY(parallelFor(

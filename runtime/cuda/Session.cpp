@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
+#include <thread>
 
 namespace mbc::cuda {
 
@@ -42,6 +43,8 @@ Session::create(const program::ProgramT &program,
                       "multiply yet; compile without --weight-dtype",
                       weight->path));
   std::unique_ptr<Session> session(new Session(program, options));
+  // Finding the library takes as long as a quarter of starting the GPU.
+  std::jthread libraries([] { (void)cublasLt(); });
   MBC_ASSIGN(session->gpu, Device::open(options.device));
   const Device &gpu = *session->gpu;
   session->layout = layoutMemory(program, options.slots);
@@ -68,6 +71,7 @@ Session::create(const program::ProgramT &program,
   MBC_ASSIGN(session->staging, gpu.allocatePinned(inputs));
   std::memset(session->staging.data(), 0, inputs);
   MBC_ASSIGN(session->kernels, Kernels::load(gpu));
+  libraries.join();
   // Without the library mbc's own products do, slowly; `mbc doctor` says so.
   if (cublasLt()) {
     MBC_ASSIGN(session->products, CublasLt::create(gpu));
