@@ -2,6 +2,7 @@
 """Writes models of every family with what the host computes of them, for comparing another device, here or elsewhere.
 
   device_cases.py OUT [SEEDS [FAMILY...]]      default: 10 of each family
+  device_cases.py --cut HF_DIR OUT             greedy tokens of 20 prompts, by a real model's first layers and tokens
 
 A case is a folder: `hf` (random weights, float32), programs for float32 and bfloat16 with calls of 5 and of many rows,
 tokens [2, length] of several lengths, the pictures of those that see, and the host's logits and greedy tokens, computed in
@@ -16,6 +17,7 @@ import sys
 import numpy as np
 import transformers
 from conftest import MBC, mtp_layer, write_model
+from safetensors.torch import load_file, save_file
 from test_logits import odd
 from test_mixture_logits import latent, sparse
 from test_mtp_logits import CASES as DRAFTING
@@ -90,12 +92,35 @@ def write_case(folder, seed, architecture, changes, afterwards, lengths=LENGTHS)
             {"length": length, "pictures": bool(more),
              "bfloat16_error": float(np.abs(truth["bfloat16"] - truth["float32"]).mean())})
     if not sees:
-        prompts = [{"tokens": [int(token) for token in random.integers(0, vocab, count)]} for count in (3, 30, 70)]
-        (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts))
-        lines = mbc("generate", hf, "--prompts-file", folder / "prompts.jsonl", "--max-new-tokens", NEW, "--ignore-eos",
-                    "--dtype", "float32", "--quiet")
-        facts["texts"] = [json.loads(line)["tokens"] for line in lines.splitlines()]
+        facts["texts"] = write_texts(folder, random, vocab, (3, 30, 70))
     (folder / "case.json").write_text(json.dumps(facts))
+
+
+def write_texts(folder, random, vocab, counts):
+    """Prompts of so many tokens, and what comes after them."""
+    prompts = [{"tokens": [int(token) for token in random.integers(0, vocab, count)]} for count in counts]
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts))
+    lines = mbc("generate", folder / "hf", "--prompts-file", folder / "prompts.jsonl", "--max-new-tokens", NEW, "--ignore-eos",
+                "--dtype", "float32", "--quiet")
+    return [json.loads(line)["tokens"] for line in lines.splitlines()]
+
+
+def cut(source, out, layers=5, vocab=16384):
+    """What of a real model a small machine takes; its embeddings are also its head."""
+    folder = pathlib.Path(out) / "cut-0"
+    folder.mkdir(parents=True)
+    mbc("toy", "--cut", source, "--layers", layers, "-o", folder / "hf", "--quiet")
+    [file] = (folder / "hf").glob("*.safetensors")
+    weights = load_file(file)
+    name = "model.embed_tokens.weight"
+    weights[name] = weights[name][:vocab].clone()
+    save_file(weights, file, {"format": "pt"})
+    config = json.loads((folder / "hf/config.json").read_text())
+    assert config["tie_word_embeddings"]
+    (folder / "hf/config.json").write_text(json.dumps(config | {"vocab_size": vocab}))
+    mbc("compile", folder / "hf", "-o", folder / "float32-512.mbcp", "--dtype", "float32", "--sequences", 8, "--length", 256, "--quiet")
+    texts = write_texts(folder, np.random.default_rng(0), vocab, range(5, 105, 5))
+    (folder / "case.json").write_text(json.dumps({"lengths": [], "sees": False, "texts": texts}))
 
 
 def main(out, seeds="10", *families):
@@ -108,4 +133,7 @@ def main(out, seeds="10", *families):
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         sys.exit(__doc__.strip())
-    main(*sys.argv[1:])
+    if sys.argv[1] == "--cut":
+        cut(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])
