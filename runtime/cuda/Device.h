@@ -1,7 +1,7 @@
 //===- Device.h - A GPU, its memory and its stream --------------*- C++ -*-===//
 #pragma once
 
-#include "runtime/cuda/Driver.h"
+#include "runtime/cuda/Profile.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -72,6 +72,15 @@ public:
   /// Waits for all that was asked for. What failed meanwhile is said here.
   Status wait(const std::string &what) const;
 
+  /// `launch` puts a kernel, or a library's kernels, on the stream; where a
+  /// profile is kept, it notes their time under `name`.
+  template <typename Launch>
+  Status timed(const std::string &name, Launch launch) const {
+    return profile ? profile->time(name, queue, launch) : launch();
+  }
+  /// Null: none.
+  void keepProfile(Profile *of) { profile = of; }
+
 private:
   Device(const Driver &driver, DeviceFacts facts)
       : driver(driver), known(std::move(facts)) {}
@@ -81,6 +90,7 @@ private:
   CUdevice device = 0;
   CUcontext context = nullptr;
   CUstream queue = nullptr;
+  Profile *profile = nullptr;
 };
 
 } // namespace mbc::cuda

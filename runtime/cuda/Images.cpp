@@ -17,6 +17,8 @@
 MBC_IMAGE(Attention)
 MBC_IMAGE(Choose)
 MBC_IMAGE(Experts)
+MBC_IMAGE(Flash)
+MBC_IMAGE(Grouped)
 MBC_IMAGE(Products)
 MBC_IMAGE(Rows)
 
@@ -24,8 +26,9 @@ namespace mbc::cuda {
 
 std::span<const unsigned char *const> images() {
   static const unsigned char *const all[] = {
-      mbcCudaImageAttention, mbcCudaImageChoose, mbcCudaImageExperts,
-      mbcCudaImageProducts, mbcCudaImageRows};
+      mbcCudaImageAttention, mbcCudaImageChoose,  mbcCudaImageExperts,
+      mbcCudaImageFlash,     mbcCudaImageGrouped, mbcCudaImageProducts,
+      mbcCudaImageRows};
   return all;
 }
 

@@ -15,6 +15,8 @@ struct Shape {
   int64_t x = 1, y = 1, z = 1;
   unsigned threads = 128;
   unsigned shared = 0;
+  /// The kernel waits for those before it by itself (kernels/Overlap.cuh).
+  bool overlaps = false;
 };
 
 /// The kernels of `kernels/`, which the program carries for several
@@ -38,11 +40,16 @@ public:
 private:
   explicit Kernels(const Device &device) : device(device) {}
   Status launch(const char *name, const Shape &shape, void **arguments);
-  Expected<CUfunction> find(const char *name);
+  Status enter(CUmodule module);
 
+  struct Function {
+    CUfunction handle;
+    /// Made for an architecture on which kernels overlap.
+    bool overlaps;
+  };
   const Device &device;
   std::vector<CUmodule> modules;
-  std::map<std::string, CUfunction, std::less<>> functions;
+  std::map<std::string, Function, std::less<>> functions;
 };
 
 } // namespace mbc::cuda

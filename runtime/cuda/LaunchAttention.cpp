@@ -19,8 +19,9 @@ Status Launcher::append(const View &from, size_t state, size_t part,
   int64_t width = table.widths[part];
   void *to = stateAt(state, part, layer);
   return session.kernels->launch(
-      "mbc_append", {.x = rowsIn(from), .threads = threadsFor(width)}, from, to,
-      elemOf(table.dtype), width, places(), countOf(from));
+      "mbc_append",
+      {.x = rowsIn(from), .threads = threadsFor(width), .overlaps = true}, from,
+      to, elemOf(table.dtype), width, places(), countOf(from));
 }
 
 /// Keys of a part. Long sequences with few rows are cut, so that there is work
@@ -42,6 +43,9 @@ uint64_t Launcher::partialBytes(const AttentionArguments &arguments) const {
 }
 
 Status Launcher::attend(AttentionArguments arguments, std::byte *work) {
+  MBC_ASSIGN(bool done, flash(arguments));
+  if (done)
+    return {};
   struct Size {
     int keys, values, queries; ///< 32 elements each; queries of a block
   };
@@ -68,14 +72,16 @@ Status Launcher::attend(AttentionArguments arguments, std::byte *work) {
       {.x = bound.rows,
        .y = arguments.kv * chunks,
        .z = arguments.parts,
-       .threads = 128},
+       .threads = 128,
+       .overlaps = true},
       arguments, count));
   if (arguments.parts == 1)
     return {};
   return session.kernels->launch("mbc_attend_parts",
                                  {.x = bound.rows,
                                   .y = int64_t(arguments.kv) * arguments.group,
-                                  .threads = threadsFor(arguments.width)},
+                                  .threads = threadsFor(arguments.width),
+                                  .overlaps = true},
                                  arguments, count);
 }
 
@@ -127,9 +133,11 @@ Status Launcher::attentionOfParts(const program::AttentionT &command) {
     auto index = static_cast<uint32_t>(command.ends);
     const program::ViewT &table = *function.views[index];
     auto rows = static_cast<size_t>(bound.rows);
-    if (table.space == program::Space::Input)
+    if (table.space == program::Space::Input) {
+      repeats = false;
       MBC_TRY(checkParts(
           std::span<const int32_t>(bound.numbers[table.index]).first(rows)));
+    }
     ends = static_cast<const int32_t *>(view(index).data);
   }
   AttentionArguments arguments =
@@ -149,10 +157,11 @@ Status Launcher::attentionOfParts(const program::AttentionT &command) {
   auto *standing = reinterpret_cast<RowPlace *>(work);
   arguments.places = standing;
   constexpr unsigned threads = 128;
-  MBC_TRY(session.kernels->launch(
-      "mbc_part_places",
-      {.x = (bound.rows + threads - 1) / threads, .threads = threads}, ends,
-      standing, Count{counts(), 0, 1, 1}));
+  MBC_TRY(session.kernels->launch("mbc_part_places",
+                                  {.x = (bound.rows + threads - 1) / threads,
+                                   .threads = threads,
+                                   .overlaps = true},
+                                  ends, standing, Count{counts(), 0, 1, 1}));
   return attend(arguments, work + bytes);
 }
 
@@ -215,13 +224,16 @@ Status Launcher::latentAttention(const program::LatentAttentionT &command,
       {.x = bound.rows,
        .y = heads,
        .threads = threadsFor(width),
-       .shared = static_cast<unsigned>(q.dims[2] * sizeof(float))},
+       // Compilers read four at a time.
+       .shared = static_cast<unsigned>((q.dims[2] + 3) / 4 * 4 * sizeof(float)),
+       .overlaps = true},
       q, up, queries, count));
   MBC_TRY(attend(arguments, work + 2 * bytes));
   auto nope = static_cast<int>(q.dims[2]);
-  return session.kernels->launch("mbc_latent_values",
-                                 {.x = bound.rows, .y = heads, .threads = 128},
-                                 seen, up, nope, out, count);
+  return session.kernels->launch(
+      "mbc_latent_values",
+      {.x = bound.rows, .y = heads, .threads = 128, .overlaps = true}, seen, up,
+      nope, out, count);
 }
 
 } // namespace mbc::cuda

@@ -21,6 +21,7 @@ static ProductArguments productOf(const View &x, const View &weight,
   product.n = static_cast<int32_t>(weight.dims[last - 1]);
   product.k = static_cast<int32_t>(weight.dims[last]);
   product.groups = 1;
+  product.fixed = weight.shared;
   product.xElem = x.elem;
   product.weightElem = weight.elem;
   product.outElem = out.elem;
@@ -37,29 +38,82 @@ static bool inWholePieces(const ProductArguments &product) {
          whole(product.x, product.ldx) && whole(product.weight, product.ldw);
 }
 
+/// Empty: there are too many.
+static std::string kernelOfFewRows(const ProductArguments &product, int64_t m) {
+  if (product.weightElem == Elem::F32)
+    return m <= 1   ? "mbc_row_products_f32_1"
+           : m <= 8 ? "mbc_row_products_f32_8"
+                    : "";
+  const char *type = product.weightElem == Elem::BF16 ? "bf16" : "f16";
+  if (m <= 1)
+    return fmt::format("mbc_row_products_{}_1", type);
+  return m <= 16 ? fmt::format("mbc_few_rows_{}_{}", type, m <= 8 ? 8 : 16)
+                 : "";
+}
+
 Status Launcher::multiply(const ProductArguments &product, int64_t m,
                           Count count) {
-  constexpr int64_t fewRows = 8, warps = 4, tile = 64;
-  if (m <= fewRows && inWholePieces(product)) {
-    int64_t variant = m <= 1 ? 1 : m <= 2 ? 2 : m <= 4 ? 4 : 8;
-    const char *type = product.weightElem == Elem::BF16  ? "bf16"
-                       : product.weightElem == Elem::F16 ? "f16"
-                                                         : "f32";
-    return session.kernels->launch(
-        fmt::format("mbc_row_products_{}_{}", type, variant).c_str(),
-        {.x = (product.n + warps - 1) / warps, .threads = 32 * warps}, product,
-        count);
-  }
+  constexpr int64_t tile = 64;
+  if (inWholePieces(product))
+    if (std::string kernel = kernelOfFewRows(product, m); !kernel.empty()) {
+      bool tensorCores = kernel.starts_with("mbc_few");
+      int64_t columns = tensorCores ? 8 : m <= 1 ? 4 : 2;
+      return session.kernels->launch(kernel.c_str(),
+                                     {.x = (product.n + columns - 1) / columns,
+                                      .threads = tensorCores ? 512u : 256u,
+                                      .overlaps = true},
+                                     product, count);
+    }
   if (session.products) {
-    MBC_ASSIGN(bool done, session.products->multiply(product, m));
+    bool done = false;
+    MBC_TRY(session.gpu->timed("cuBLASLt", [&]() -> Status {
+      MBC_ASSIGN(done, session.products->multiply(product, m));
+      return {};
+    }));
     if (done)
       return {};
   }
+  MBC_ASSIGN(bool done, multiplyGroups(product, m, count));
+  if (done)
+    return {};
   return session.kernels->launch("mbc_product",
                                  {.x = (product.n + tile - 1) / tile,
                                   .y = (m + tile - 1) / tile,
-                                  .threads = 256},
+                                  .threads = 256,
+                                  .overlaps = true},
                                  product, count);
+}
+
+Expected<bool> Launcher::multiplyGroups(const ProductArguments &product,
+                                        int64_t m, Count count) {
+  if (product.weightElem == Elem::F32 || !inWholePieces(product) ||
+      product.groupStride % 8 != 0)
+    return false;
+  const char *type = product.weightElem == Elem::BF16 ? "bf16" : "f16";
+  // Of how many rows a group is, the host knows no more than the mean of those
+  // that may have some.
+  int64_t used = std::min<int64_t>(product.groups, m);
+  constexpr int64_t fewRows = 12, fewerRows = 96, rowColumns = 16;
+  if (m <= fewRows * used) {
+    MBC_TRY(session.kernels->launch(
+        fmt::format("mbc_grouped_{}_rows", type).c_str(),
+        {.x = (product.n + rowColumns - 1) / rowColumns,
+         .y = used,
+         .threads = 128},
+        product, count));
+    return true;
+  }
+  // A stage is a tile's rows of both sides; three or four of them are 96 KB.
+  constexpr int64_t columns = 128, stages = 96 * 1024;
+  int64_t rows = m <= fewerRows * used ? 64 : 128;
+  int64_t tiles = (m / rows + used) * ((product.n + columns - 1) / columns);
+  MBC_TRY(session.kernels->launch(
+      fmt::format("mbc_grouped_{}_{}", type, rows).c_str(),
+      {.x = std::min<int64_t>(tiles, session.gpu->facts().processors * 2),
+       .threads = 128,
+       .shared = stages},
+      product, count));
+  return true;
 }
 
 Status Launcher::gemm(const program::GemmT &command) {
@@ -81,6 +135,9 @@ Status Launcher::groupedGemm(const program::GroupedGemmT &command) {
   product.offsets = static_cast<const int32_t *>(offsets.data);
   product.groups = static_cast<int32_t>(weight.dims[0]);
   product.groupStride = weight.strides[0];
+  MBC_ASSIGN(bool done, multiplyGroups(product, rowsIn(out), countOf(out)));
+  if (done)
+    return {};
   constexpr int64_t tile = 64;
   // As many tiles as there can be: every group may end with a part of one.
   int64_t tiles =

@@ -14,16 +14,18 @@ Status Launcher::embed(const program::EmbedT &command) {
   View out = view(command.out), table = view(command.table);
   auto *ids = static_cast<const int32_t *>(view(command.ids).data);
   return session.kernels->launch(
-      "mbc_embed", {.x = rowsIn(out), .threads = threadsFor(out.dims[1])}, ids,
-      table, out, countOf(out));
+      "mbc_embed",
+      {.x = rowsIn(out), .threads = threadsFor(out.dims[1]), .overlaps = true},
+      ids, table, out, countOf(out));
 }
 
 Status Launcher::take(const program::TakeT &command) {
   View out = view(command.out), x = view(command.x);
   auto *rows = static_cast<const int32_t *>(view(command.rows).data);
   return session.kernels->launch(
-      "mbc_take", {.x = rowsIn(out), .threads = threadsFor(out.dims[1])}, x,
-      rows, out, countOf(out));
+      "mbc_take",
+      {.x = rowsIn(out), .threads = threadsFor(out.dims[1]), .overlaps = true},
+      x, rows, out, countOf(out));
 }
 
 Status Launcher::place(const program::PlaceT &command) {
@@ -33,6 +35,7 @@ Status Launcher::place(const program::PlaceT &command) {
   // The caller says which; what he did not give is not read.
   if (from.space == program::Space::Input &&
       list.space == program::Space::Input) {
+    repeats = false;
     int64_t given = bound.given[from.index];
     auto rows = static_cast<size_t>(bound.rows);
     for (int32_t row :
@@ -43,7 +46,8 @@ Status Launcher::place(const program::PlaceT &command) {
   }
   auto *places = static_cast<const int32_t *>(view(command.places).data);
   return session.kernels->launch(
-      "mbc_place", {.x = rowsIn(out), .threads = threadsFor(out.dims[1])},
+      "mbc_place",
+      {.x = rowsIn(out), .threads = threadsFor(out.dims[1]), .overlaps = true},
       features, places, out, countOf(out));
 }
 
@@ -53,7 +57,8 @@ Status Launcher::copy(const View &from, const View &to, Count count,
   for (int i = 1; i < to.rank; ++i)
     width *= to.dims[i];
   return session.kernels->launch(
-      "mbc_copy", {.x = rows, .threads = threadsFor(width)}, from, to, count);
+      "mbc_copy", {.x = rows, .threads = threadsFor(width), .overlaps = true},
+      from, to, count);
 }
 
 Status Launcher::tap(const program::TapT &command, uint32_t layer) {
@@ -79,6 +84,7 @@ Status Launcher::angles(const program::AnglesT &command) {
   View positions = view(command.positions), out = view(command.out);
   Memory &memory = session.ropes[command.rope];
   if (rope.dynamic) {
+    repeats = false;
     const program::ViewT &table = *function.views[command.positions];
     const std::vector<int32_t> &numbers = bound.numbers[table.index];
     int64_t length =
@@ -100,7 +106,8 @@ Status Launcher::angles(const program::AnglesT &command) {
                    ? nullptr
                    : reinterpret_cast<const uint8_t *>(frequencies + pairs);
   return session.kernels->launch(
-      "mbc_angles", {.x = rowsIn(out), .threads = threadsFor(pairs)},
+      "mbc_angles",
+      {.x = rowsIn(out), .threads = threadsFor(pairs), .overlaps = true},
       frequencies, axis, pairs, rope.attention_factor, positions, out,
       countOf(out));
 }
@@ -129,7 +136,8 @@ Status Launcher::rows(const program::RowsT &command) {
   // A block a row, as long as they all fit at once.
   constexpr int64_t mostBlocks = 1024;
   constexpr unsigned mostShared = 96 * 1024;
-  Shape shape{.x = std::min(rows, mostBlocks), .threads = 256};
+  Shape shape{
+      .x = std::min(rows, mostBlocks), .threads = 256, .overlaps = true};
   uint64_t bytes = uint64_t(arguments.total) * sizeof(float);
   if (bytes <= mostShared) {
     shape.shared = static_cast<unsigned>(bytes);

@@ -5,6 +5,7 @@
 #include "runtime/core/DType.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <fmt/format.h>
 
@@ -49,6 +50,13 @@ Launcher::Launcher(Session &session, const program::FunctionT &function,
   }
   for (const Sequence &sequence : call.sequences)
     longest = std::max(longest, sequence.cached + sequence.count);
+  for (const auto &port : function.outputs)
+    resultBytes += aligned(wanted(*port).size());
+  for (const auto &[name, ids] : call.likeliest)
+    likeliest.insert(name);
+  if (isSmall())
+    longest =
+        static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(longest)));
 }
 
 uint64_t Launcher::numberBytes(const program::FunctionT &function) {
@@ -60,17 +68,34 @@ uint64_t Launcher::numberBytes(const program::FunctionT &function) {
   return bytes;
 }
 
-uint64_t Launcher::portBytes(const program::FunctionT &function) {
-  uint64_t bytes = numberBytes(function);
-  for (const auto &port : function.inputs)
-    if (port->dtype != plan::DType::I32)
-      bytes += aligned(bytesOf(*port));
+uint64_t Launcher::outputBytes(const program::FunctionT &function) {
+  uint64_t bytes = 0;
   for (const auto &port : function.outputs)
     bytes += aligned(bytesOf(*port));
   return bytes;
 }
 
-Status Launcher::sendInputs() {
+uint64_t Launcher::portBytes(const program::FunctionT &function) {
+  uint64_t bytes = numberBytes(function) + outputBytes(function);
+  for (const auto &port : function.inputs)
+    if (port->dtype != plan::DType::I32)
+      bytes += aligned(bytesOf(*port));
+  return bytes;
+}
+
+bool Launcher::isSmall() const {
+  constexpr int64_t few = 64;
+  return bound.rows <= few;
+}
+
+CallShape Launcher::shape() const {
+  return {&function,     bound.rows,
+          bound.outputs, static_cast<int64_t>(call.sequences.size()),
+          longest,       call.oneLayer,
+          likeliest};
+}
+
+void Launcher::stageInputs() {
   std::byte *to = session.staging.data();
   for (size_t i = 0; i < bound.numbers.size(); ++i)
     std::memcpy(to + inputOffsets[i], bound.numbers[i].data(),
@@ -88,61 +113,89 @@ Status Launcher::sendInputs() {
           static_cast<int32_t>(sequence.cached + sequence.count),
           static_cast<int32_t>(s)};
   }
-  MBC_TRY(session.gpu->upload(session.ports.data(), to, numberBytes(function),
-                              "copying inputs"));
+}
+
+Status Launcher::sendInputs() {
+  MBC_TRY(session.gpu->upload(session.ports.data(), session.staging.data(),
+                              numberBytes(function), "copying inputs"));
   // Floats are many; they leave from where the caller has them.
-  for (size_t i = 0; i < bound.floats.size(); ++i)
+  for (size_t i = 0; i < bound.floats.size(); ++i) {
+    repeats &= bound.floats[i].empty();
     MBC_TRY(session.gpu->upload(
         session.ports.data() + inputOffsets[i], bound.floats[i].data(),
         bound.floats[i].size_bytes(), "copying inputs"));
+  }
   return {};
 }
 
-Status Launcher::fetchOutputs() {
-  for (size_t i = 0; i < function.outputs.size(); ++i) {
-    const std::string &name = function.outputs[i]->name;
-    if (auto ids = call.likeliest.find(name); ids != call.likeliest.end()) {
-      MBC_TRY(fetchLikeliest(i, ids->second));
-      continue;
-    }
-    std::span<float> to = call.outputs.find(name)->second;
-    MBC_TRY(session.gpu->download(
-        to.data(), session.ports.data() + outputOffsets[i], to.size_bytes(),
-        fmt::format("copying output '{}'", name)));
-  }
-  return session.gpu->wait(fmt::format("running '{}'", function.name));
+/// What the caller wants of an output.
+std::span<std::byte> Launcher::wanted(const program::PortT &output) const {
+  if (auto ids = call.likeliest.find(output.name); ids != call.likeliest.end())
+    return std::as_writable_bytes(ids->second);
+  return std::as_writable_bytes(call.outputs.find(output.name)->second);
 }
 
-Status Launcher::fetchLikeliest(size_t output, std::span<mbc::Likeliest> to) {
-  const program::PortT &port = *function.outputs[output];
+Status Launcher::fetchOutputs() {
+  bool pinned = resultBytes <= session.results.size();
+  repeats &= pinned;
+  uint64_t next = 0;
+  for (size_t i = 0; i < function.outputs.size(); ++i) {
+    const program::PortT &port = *function.outputs[i];
+    std::span<std::byte> to = wanted(port);
+    const std::byte *from = session.ports.data() + outputOffsets[i];
+    if (call.likeliest.contains(port.name)) {
+      MBC_ASSIGN(from,
+                 findLikeliest(port, from, to.size() / sizeof(Likeliest)));
+    }
+    MBC_TRY(session.gpu->download(
+        pinned ? session.results.data() + next : to.data(), from, to.size(),
+        fmt::format("copying output '{}'", port.name)));
+    next += aligned(to.size());
+  }
+  return {};
+}
+
+Expected<const std::byte *>
+Launcher::findLikeliest(const program::PortT &output, const std::byte *numbers,
+                        int64_t rows) {
   int64_t width = 1;
-  for (size_t i = 1; i < port.dims.size(); ++i)
-    width *= port.dims[i];
+  for (size_t i = 1; i < output.dims.size(); ++i)
+    width *= output.dims[i];
   // As many stretches of a row as keep a GPU busy.
   constexpr int64_t stretch = 2048, mostParts = 64;
   auto parts = static_cast<int>(
       std::clamp<int64_t>((width + stretch - 1) / stretch, 1, mostParts));
-  uint64_t partBytes = aligned(to.size() * parts * sizeof(LikeliestPart));
-  MBC_ASSIGN(std::byte * work, session.scratch(partBytes + to.size_bytes()));
+  uint64_t partBytes = aligned(rows * parts * sizeof(LikeliestPart));
+  MBC_ASSIGN(std::byte * work,
+             session.scratch(partBytes + rows * sizeof(Likeliest)));
   auto *some = reinterpret_cast<LikeliestPart *>(work);
   auto *all = reinterpret_cast<Likeliest *>(work + partBytes);
-  auto *numbers = reinterpret_cast<const float *>(session.ports.data() +
-                                                  outputOffsets[output]);
-  MBC_TRY(session.kernels->launch(
-      "mbc_likeliest_parts", {.x = parts, .y = std::ssize(to), .threads = 256},
-      numbers, width, some));
-  MBC_TRY(session.kernels->launch(
-      "mbc_likeliest", {.x = std::ssize(to), .threads = 32},
-      static_cast<const LikeliestPart *>(some), parts, all));
   static_assert(sizeof(Likeliest) == sizeof(mbc::Likeliest));
-  return session.gpu->download(to.data(), all, to.size_bytes(),
-                               fmt::format("copying output '{}'", port.name));
+  MBC_TRY(session.kernels->launch(
+      "mbc_likeliest_parts", {.x = parts, .y = rows, .threads = 256},
+      reinterpret_cast<const float *>(numbers), width, some));
+  MBC_TRY(session.kernels->launch("mbc_likeliest", {.x = rows, .threads = 32},
+                                  static_cast<const LikeliestPart *>(some),
+                                  parts, all));
+  return work + partBytes;
 }
 
-Status Launcher::run() {
+void Launcher::deliver() const {
+  if (resultBytes > session.results.size())
+    return;
+  uint64_t next = 0;
+  for (const auto &port : function.outputs) {
+    std::span<std::byte> to = wanted(*port);
+    std::memcpy(to.data(), session.results.data() + next, to.size());
+    next += aligned(to.size());
+  }
+}
+
+Expected<bool> Launcher::enqueue() {
   MBC_TRY(sendInputs());
   MBC_TRY(runBody(*function.body, 0));
-  return fetchOutputs();
+  MBC_TRY(fetchOutputs());
+  return repeats;
 }
 
 Status Launcher::runBody(const program::BodyT &body, uint32_t layer) {

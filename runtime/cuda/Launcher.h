@@ -18,13 +18,30 @@ public:
   static uint64_t portBytes(const program::FunctionT &function);
   /// Of these, what is copied to the device at once for each call.
   static uint64_t numberBytes(const program::FunctionT &function);
+  static uint64_t outputBytes(const program::FunctionT &function);
 
-  Status run();
+  /// Few rows, as decoding has them: what launching takes counts, and such
+  /// calls come again.
+  bool isSmall() const;
+  CallShape shape() const;
+
+  /// Puts the call's numbers where they leave from, which nothing that is
+  /// under way may use.
+  void stageInputs();
+  /// Copies of inputs, commands and copies of outputs. Whether the same holds
+  /// for other calls of this shape.
+  Expected<bool> enqueue();
+  /// Gives the caller the outputs, once the device is done.
+  void deliver() const;
 
 private:
   Status sendInputs();
   Status fetchOutputs();
-  Status fetchLikeliest(size_t output, std::span<mbc::Likeliest> to);
+  std::span<std::byte> wanted(const program::PortT &output) const;
+  /// Of `rows` rows of an output of numbers; in scratch.
+  Expected<const std::byte *> findLikeliest(const program::PortT &output,
+                                            const std::byte *numbers,
+                                            int64_t rows);
   Status runBody(const program::BodyT &body, uint32_t layer);
   Status runCommand(const program::OpUnion &op, uint32_t layer);
 
@@ -38,12 +55,18 @@ private:
   Status gemm(const program::GemmT &command);
   Status groupedGemm(const program::GroupedGemmT &command);
   Status multiply(const ProductArguments &product, int64_t m, Count count);
+  /// Products of groups, or of one, on tensor cores; `m` rows of all groups
+  /// together. False where they do not take them.
+  Expected<bool> multiplyGroups(const ProductArguments &product, int64_t m,
+                                Count count);
   Status attention(const program::AttentionT &command, uint32_t layer);
   Status attentionOfParts(const program::AttentionT &command);
   Status latentAttention(const program::LatentAttentionT &command,
                          uint32_t layer);
   /// `parts` of `partial` are decided here; `work`: scratch from here on.
   Status attend(AttentionArguments arguments, std::byte *work);
+  /// Attention of many rows on tensor cores. False where it does not take them.
+  Expected<bool> flash(const AttentionArguments &arguments);
   uint64_t partialBytes(const AttentionArguments &arguments) const;
   Status append(const View &from, size_t state, size_t part, uint32_t layer);
   Status route(const program::RouteT &command);
@@ -66,11 +89,18 @@ private:
   const Call &call;
   BoundCall bound;
   uint32_t currentLayer = 0;
-  /// The most tokens that a sequence has with this call.
+  /// The most tokens that a sequence has with this call, or somewhat more: the
+  /// same for all calls of a shape.
   int64_t longest = 0;
+  /// What is launched follows from the shape alone.
+  bool repeats = true;
   /// Bytes from the start of the ports.
   std::vector<uint64_t> inputOffsets, outputOffsets;
   uint64_t countsOffset = 0, placesOffset = 0;
+  /// Of what the caller wants of all outputs.
+  uint64_t resultBytes = 0;
+  /// Outputs of which he wants that.
+  std::set<std::string, std::less<>> likeliest;
 };
 
 /// How kernels name a type.

@@ -13,6 +13,9 @@
 
 namespace mbc::cuda {
 
+/// Outputs of more go straight to where the caller wants them.
+constexpr uint64_t mostResults = 64 << 20;
+
 /// The steps of a kernel as the device reads them; `total`: floats of a row.
 static std::vector<RowStep> stepsOf(const program::RowKernelT &kernel,
                                     int32_t &total) {
@@ -49,10 +52,12 @@ Session::create(const program::ProgramT &program,
   const Device &gpu = *session->gpu;
   session->layout = layoutMemory(program, options.slots);
   const MemoryLayout &layout = session->layout;
-  uint64_t ports = 0, inputs = 0;
+  uint64_t ports = 0, inputs = 0, outputs = 0;
   for (const auto &function : program.functions) {
     ports = std::max(ports, Launcher::portBytes(*function));
     inputs = std::max(inputs, Launcher::numberBytes(*function));
+    if (uint64_t bytes = Launcher::outputBytes(*function); bytes <= mostResults)
+      outputs = std::max(outputs, bytes);
   }
   MBC_ASSIGN(uint64_t free, gpu.freeBytes());
   uint64_t needed = layout.weights + layout.states + layout.arena + ports;
@@ -70,6 +75,7 @@ Session::create(const program::ProgramT &program,
   MBC_ASSIGN(session->ports, gpu.allocate(ports, "inputs and outputs"));
   MBC_ASSIGN(session->staging, gpu.allocatePinned(inputs));
   std::memset(session->staging.data(), 0, inputs);
+  MBC_ASSIGN(session->results, gpu.allocatePinned(outputs));
   MBC_ASSIGN(session->kernels, Kernels::load(gpu));
   libraries.join();
   // Without the library mbc's own products do, slowly; `mbc doctor` says so.
@@ -97,8 +103,13 @@ Session::create(const program::ProgramT &program,
     MBC_TRY(gpu.wait("copying frequencies"));
   }
   session->ropeLengths.assign(program.ropes.size(), 0);
-  const char *wait = std::getenv("MBC_CUDA_WAIT");
-  session->waitsForEach = wait && std::string_view(wait) == "1";
+  auto is = [](const char *name, std::string_view value) {
+    const char *given = std::getenv(name);
+    return given && given == value;
+  };
+  session->waitsForEach = is("MBC_CUDA_WAIT", "1");
+  if (!session->waitsForEach && !is("MBC_CUDA_GRAPHS", "0"))
+    session->graphs = std::make_unique<Graphs>(gpu);
   return session;
 }
 
@@ -117,6 +128,8 @@ Expected<std::byte *> Session::scratch(uint64_t bytes) {
   if (bytes > work.size()) {
     // What is under way may use the old one.
     MBC_TRY(gpu->wait("waiting for scratch"));
+    if (graphs)
+      graphs->clear();
     work = Memory();
     MBC_ASSIGN(work, gpu->allocate(bytes, "scratch of a command"));
   }
@@ -124,8 +137,19 @@ Expected<std::byte *> Session::scratch(uint64_t bytes) {
 }
 
 Status Session::run(const program::FunctionT &function, const Call &call) {
+  // The thread need not be the one that made the session.
+  MBC_TRY(gpu->enter());
   MBC_ASSIGN(BoundCall bound, bindCall(program, function, call, options.slots));
-  return Launcher(*this, function, call, std::move(bound)).run();
+  Launcher launcher(*this, function, call, std::move(bound));
+  launcher.stageInputs();
+  auto enqueue = [&] { return launcher.enqueue(); };
+  if (graphs && !profiled && launcher.isSmall())
+    MBC_TRY(graphs->run(launcher.shape(), enqueue));
+  else if (auto done = enqueue(); !done)
+    return Failure(done.error());
+  MBC_TRY(gpu->wait(fmt::format("running '{}'", function.name)));
+  launcher.deliver();
+  return {};
 }
 
 } // namespace mbc::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/cuda/CublasLt.h"
+#include "runtime/cuda/Graphs.h"
 #include "runtime/cuda/Kernels.h"
 #include "runtime/program/MemoryLayout.h"
 #include "runtime/program/Program.h"
@@ -33,6 +34,11 @@ public:
   int64_t slots() const override { return options.slots; }
   bool findsLikeliest() const override { return true; }
   const Device &device() const { return *gpu; }
+  /// Keeps times of kernels from now on; null: no longer.
+  void keepProfile(Profile *profile) {
+    gpu->keepProfile(profile);
+    profiled = profile != nullptr;
+  }
 
   /// Copies `bytesOf` an instance of a weight from `from`, for who has it
   /// without a checkpoint.
@@ -54,13 +60,18 @@ private:
   std::unique_ptr<Kernels> kernels;
   /// Null where the library is not there: products are mbc's own then.
   std::unique_ptr<CublasLt> products;
-  Memory weights, states, arena, ports, staging, work;
+  /// `staging` and `results`: of the host, pinned; what a call's numbers leave
+  /// from, and where its outputs arrive as far as they fit.
+  Memory weights, states, arena, ports, staging, results, work;
   /// Of row kernels: their steps; of ropes: frequencies, then axes.
   std::vector<Memory> steps, ropes;
   /// Of row kernels: floats of a row's scratch.
   std::vector<int32_t> stepFloats;
   /// MBC_CUDA_WAIT=1: after each command, so that a failure names its own.
   bool waitsForEach = false;
+  bool profiled = false;
+  /// Null: MBC_CUDA_GRAPHS=0.
+  std::unique_ptr<Graphs> graphs;
   /// Of a dynamic rope: the longest length since the last short one.
   std::vector<int64_t> ropeLengths;
 };

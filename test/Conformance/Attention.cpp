@@ -91,14 +91,21 @@ Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
             for (double &score : scores)
               sum += score = std::exp(score - highest);
             for (uint32_t j = 0; j < h.dv; ++j) {
-              double value = 0, size = 0;
+              double value = 0, size = 0, magnitudes = 0;
               for (int64_t t = begin; t < end; ++t) {
                 double term =
                     scores[t - begin] / sum * at(2, t, head * h.dv + j);
                 value += term;
                 size += std::abs(term);
+                magnitudes += std::abs(at(2, t, head * h.dv + j));
               }
               test.expected.push_back(value);
+              // Half a unit of the type, of those that are below its least
+              // normal number half of its least one.
+              test.rounding.push_back(
+                  type == DType::BF16  ? 0x1p-8 * size
+                  : type == DType::F16 ? 0x1p-11 * size + 0x1p-25 * magnitudes
+                                       : 0);
               // A score is off by d roundings of values up to 4 * sqrt(d), and
               // so is what it weighs.
               test.bound.push_back(
@@ -138,6 +145,26 @@ std::vector<Case> attentionCases() {
   cases.push_back(attentionCase({1, 50, 8, 8}, packed, DType::F32, true, 0));
   cases.push_back(attentionCase({2, 2, 8, 8}, whole, DType::F32, false, 0));
   cases.push_back(attentionCase({2, 2, 64, 64}, whole, DType::BF16, true, 70));
+  // Every width of the kernels for many rows, and sequences of which some begin
+  // and end within a tile of 64 or 128 queries, after tokens that are cached.
+  Conversation many{"many",
+                    330,
+                    {{{0, 40, 0, 0}, {40, 30, 120, 0}, {70, 64, 200, 0}},
+                     {{0, 20, 0, 40}, {20, 90, 120, 30}, {110, 1, 200, 64}}}};
+  for (DType type : {DType::BF16, DType::F16}) {
+    for (const Heads &heads : {Heads{2, 3, 16, 16},
+                               {1, 8, 64, 64},
+                               {1, 2, 80, 80},
+                               {2, 1, 128, 128},
+                               {1, 1, 192, 128},
+                               {1, 2, 256, 256},
+                               {1, 2, 24, 200}})
+      cases.push_back(attentionCase(heads, many, type, true, 0));
+    for (const Heads &heads : {Heads{1, 5, 32, 32}, {1, 2, 144, 64}}) {
+      cases.push_back(attentionCase(heads, many, type, true, 33));
+      cases.push_back(attentionCase(heads, many, type, false, 0));
+    }
+  }
   // Rows of one call: all of them, and parts of which some end at each other's
   // blocks of keys; fewer rows than the function's.
   Conversation alone{"alone", 150, {{{0, 150, 0, 0}}, {{0, 3, 20, 0}}}};

@@ -39,6 +39,9 @@ struct Case {
   /// The output of all calls, one after another, by plain loops in double
   /// precision, and how far off each element may be.
   std::vector<double> expected, bound;
+  /// Of attention: how much farther off it may be where weights of keys are
+  /// rounded to the type of the values, as tensor cores want them.
+  std::vector<double> rounding = {};
 };
 
 /// A case's call as a backend takes it, and the output that it fills.
@@ -55,6 +58,8 @@ class Backend {
 public:
   virtual ~Backend() = default;
   virtual Expected<std::vector<float>> run(const Case &test) = 0;
+  /// Whether it computes with tensor cores.
+  virtual bool rounds() const { return false; }
 };
 
 /// Every case, and those of one file.

@@ -9,6 +9,10 @@ namespace mbc::test {
 
 class CudaBackend : public Backend {
 public:
+  /// Every call is made so many times.
+  explicit CudaBackend(int times = 1) : times(times) {}
+
+  bool rounds() const override { return true; }
   Expected<std::vector<float>> run(const Case &test) override {
     // As it comes from a file.
     MBC_ASSIGN(auto program,
@@ -32,11 +36,16 @@ public:
     std::vector<float> all;
     for (const CallOfCase &given : test.calls) {
       auto made = makeCall(function, given);
-      MBC_TRY(session->run(function, made->call));
-      all.insert(all.end(), made->out.begin(), made->out.end());
+      for (int i = 0; i < times; ++i) {
+        MBC_TRY(session->run(function, made->call));
+        all.insert(all.end(), made->out.begin(), made->out.end());
+      }
     }
     return all;
   }
+
+private:
+  int times;
 };
 
 } // namespace mbc::test

@@ -49,6 +49,28 @@ TEST_F(CudaConformance, LatentAttention) { conform(latentCases()); }
 TEST_F(CudaConformance, Experts) { conform(expertCases()); }
 TEST_F(CudaConformance, Commands) { conform(commandCases()); }
 
+// Launched one by one, captured, and from the graph; as often as a shape needs.
+TEST_F(CudaConformance, SameBitsFromGraphs) {
+  constexpr size_t times = 3;
+  std::vector<Case> cases = allCases();
+  for (size_t i = 2; i < cases.size(); i += 11) {
+    const Case &test = cases[i];
+    if (hasFp8(test))
+      continue;
+    SCOPED_TRACE(test.name);
+    Expected<std::vector<float>> all = CudaBackend(times).run(test);
+    ASSERT_TRUE(all) << all.error().message;
+    const float *from = all->data();
+    for (const CallOfCase &given : test.calls) {
+      size_t size =
+          makeCall(*findFunction(*test.program, "f"), given)->out.size();
+      for (size_t again = 1; again < times; ++again)
+        EXPECT_EQ(std::memcmp(from, from + again * size, size * 4), 0);
+      from += times * size;
+    }
+  }
+}
+
 TEST_F(CudaConformance, SameBitsInEveryRun) {
   std::vector<Case> cases = allCases();
   // Some of every kind.

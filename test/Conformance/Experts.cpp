@@ -8,6 +8,7 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <numeric>
+#include <random>
 
 namespace mbc::test {
 
@@ -204,6 +205,71 @@ Case mixtureCase(const Routing &of, uint32_t rows, uint32_t capacity,
   return test;
 }
 
+/// Rows to given experts, one each, through a product, and back.
+Case groupedCase(const char *name, const std::vector<int32_t> &ids,
+                 uint32_t experts, uint32_t n, uint32_t k, DType type,
+                 DType outType) {
+  auto rows = static_cast<uint32_t>(ids.size()), capacity = rows + 7;
+  ProgramMaker make(capacity);
+  program::CopyT copy;
+  copy.from = make.input("x", DType::F32, {capacity, k});
+  copy.to = make.buffer(type, {capacity, k});
+  make.add(copy);
+  program::GroupT group;
+  group.ids = make.input("ids", DType::I32, {capacity, 1});
+  group.place = make.buffer(DType::I32, {capacity, 1});
+  group.offsets = make.buffer(DType::I32, {experts + 1});
+  make.add(group);
+  program::ScatterT scatter;
+  scatter.x = copy.to;
+  scatter.place = group.place;
+  scatter.out = make.buffer(type, {capacity, k});
+  make.add(scatter);
+  program::GroupedGemmT gemm;
+  gemm.x = scatter.out;
+  gemm.weight = make.experts("w", type, experts, n, k);
+  gemm.offsets = group.offsets;
+  gemm.out = make.buffer(outType, {capacity, n});
+  make.add(gemm);
+  program::CombineT combine;
+  combine.y = gemm.out;
+  combine.weights = make.input("weights", DType::F32, {capacity, 1});
+  combine.place = group.place;
+  combine.out = make.output({capacity, n});
+  make.add(combine);
+
+  Case test;
+  test.name = fmt::format("grouped/{}/{}x{}x{}/{}to{}", name, rows, n, k,
+                          nameOf(type), nameOf(outType));
+  std::vector<float> xs = numbers(size_t(rows) * k, type, 1),
+                     ws = numbers(size_t(experts) * n * k, type, 2);
+  test.weights = {ws};
+  test.calls = {{rows,
+                 {{0, rows, 0, 0}},
+                 {{"x", bitsOf(xs)},
+                  {"ids", ids},
+                  {"weights", bitsOf(std::vector<float>(rows, 1))}}}};
+  double stored = outType == DType::BF16  ? 0x1p-8
+                  : outType == DType::F16 ? 0x1p-11
+                                          : unit;
+  for (uint32_t row = 0; row < rows; ++row)
+    for (uint32_t j = 0; j < n; ++j) {
+      double sum = 0, size = 0;
+      for (uint32_t t = 0; t < k; ++t) {
+        double term =
+            double(xs[row * k + t]) * ws[(size_t(ids[row]) * n + j) * k + t];
+        sum += term;
+        size += std::abs(term);
+      }
+      test.expected.push_back(sum);
+      test.bound.push_back((k + 1) * unit * size +
+                           1.01 * stored * std::abs(sum));
+    }
+  test.slots = capacity;
+  test.program = std::make_shared<program::ProgramT>(std::move(make.program));
+  return test;
+}
+
 } // namespace
 
 std::vector<Case> expertCases() {
@@ -236,6 +302,27 @@ std::vector<Case> expertCases() {
   // Experts of more columns than a block, and of more rows than a tile.
   cases.push_back(mixtureCase(routings[3], 100, 128, 210, 64, DType::F32));
   cases.push_back(mixtureCase(routings[3], 100, 128, 210, 64, DType::BF16));
+  // Groups of no, one and many rows, fewer and more than a tile has; all rows
+  // in one; widths that fill tiles, those that end within, and odd ones.
+  std::vector<int32_t> uneven;
+  for (auto [expert, count] : {std::pair(1, 1), {3, 9}, {4, 131}, {6, 200}})
+    uneven.insert(uneven.end(), count, expert);
+  std::ranges::shuffle(uneven, std::mt19937(7));
+  std::vector<int32_t> one(150, 2), few = {5, 0, 5, 39, 7, 5, 12, 39, 33};
+  for (DType type : {DType::BF16, DType::F16}) {
+    for (DType outType : {DType::F32, type})
+      cases.push_back(groupedCase("uneven", uneven, 8, 144, 72, type, outType));
+    cases.push_back(groupedCase("one", one, 4, 129, 200, type, type));
+    cases.push_back(groupedCase("one", one, 4, 33, 35, type, type));
+    cases.push_back(groupedCase("few", few, 40, 50, 328, type, type));
+    cases.push_back(groupedCase("few", {few[0]}, 40, 16, 64, type, DType::F32));
+    // Twenty rows of each: more than one pass over columns takes.
+    std::vector<int32_t> even;
+    for (int i = 0; i < 60; ++i)
+      even.push_back(i % 3);
+    cases.push_back(groupedCase("even", even, 3, 40, 96, type, type));
+    cases.push_back(groupedCase("spread", even, 6, 24, 48, type, type));
+  }
   return cases;
 }
 

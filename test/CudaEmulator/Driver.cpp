@@ -12,6 +12,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <cuda.h>
+#include <functional>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -21,6 +25,29 @@ size_t used = 0;
 
 /// The size stands before what is given out.
 constexpr size_t header = 256;
+
+/// What a stream was asked for, in order.
+using Work = std::vector<std::function<CUresult()>>;
+/// Where it goes instead of being done at once.
+Work *captured = nullptr;
+
+CUresult put(std::function<CUresult()> work) {
+  if (!captured)
+    return work();
+  captured->push_back(std::move(work));
+  return CUDA_SUCCESS;
+}
+/// Each thread has to say which device it uses.
+thread_local bool entered = false;
+
+CUresult putCopy(void *to, const void *from, size_t bytes) {
+  if (!entered)
+    return CUDA_ERROR_INVALID_CONTEXT;
+  return put([=] {
+    memcpy(to, from, bytes);
+    return CUDA_SUCCESS;
+  });
+}
 
 } // namespace
 
@@ -69,13 +96,18 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice) {
   return CUDA_SUCCESS;
 }
 CUresult cuDevicePrimaryCtxRelease(CUdevice) { return CUDA_SUCCESS; }
-CUresult cuCtxSetCurrent(CUcontext) { return CUDA_SUCCESS; }
+CUresult cuCtxSetCurrent(CUcontext context) {
+  entered = context != nullptr;
+  return CUDA_SUCCESS;
+}
 CUresult cuMemGetInfo(size_t *free, size_t *total) {
   *free = memoryBytes - used;
   *total = memoryBytes;
   return CUDA_SUCCESS;
 }
 CUresult cuMemAlloc(CUdeviceptr *to, size_t bytes) {
+  if (!entered)
+    return CUDA_ERROR_INVALID_CONTEXT;
   if (bytes > memoryBytes - used)
     return CUDA_ERROR_OUT_OF_MEMORY;
   auto *memory = static_cast<char *>(
@@ -107,19 +139,24 @@ CUresult cuMemFreeHost(void *memory) {
 }
 CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes,
                            CUstream) {
-  memcpy(reinterpret_cast<void *>(to), from, bytes);
-  return CUDA_SUCCESS;
+  return putCopy(reinterpret_cast<void *>(to), from, bytes);
 }
 CUresult cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstream) {
-  memcpy(to, reinterpret_cast<const void *>(from), bytes);
-  return CUDA_SUCCESS;
+  return putCopy(to, reinterpret_cast<const void *>(from), bytes);
+}
+CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes,
+                           CUstream) {
+  return putCopy(reinterpret_cast<void *>(to),
+                 reinterpret_cast<const void *>(from), bytes);
 }
 CUresult cuStreamCreate(CUstream *stream, unsigned) {
   *stream = reinterpret_cast<CUstream>(&used);
   return CUDA_SUCCESS;
 }
 CUresult cuStreamDestroy(CUstream) { return CUDA_SUCCESS; }
-CUresult cuStreamSynchronize(CUstream) { return CUDA_SUCCESS; }
+CUresult cuStreamSynchronize(CUstream) {
+  return captured ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
+}
 CUresult cuEventCreate(CUevent *event, unsigned) {
   *event = reinterpret_cast<CUevent>(&used);
   return CUDA_SUCCESS;
@@ -127,31 +164,89 @@ CUresult cuEventCreate(CUevent *event, unsigned) {
 CUresult cuEventDestroy(CUevent) { return CUDA_SUCCESS; }
 CUresult cuEventRecord(CUevent, CUstream) { return CUDA_SUCCESS; }
 CUresult cuEventSynchronize(CUevent) { return CUDA_SUCCESS; }
+CUresult cuEventElapsedTime(float *milliseconds, CUevent, CUevent) {
+  *milliseconds = 0;
+  return CUDA_SUCCESS;
+}
 CUresult cuModuleLoadData(CUmodule *module, const void *) {
   *module = reinterpret_cast<CUmodule>(&used);
   return CUDA_SUCCESS;
 }
 CUresult cuModuleUnload(CUmodule) { return CUDA_SUCCESS; }
-CUresult cuModuleGetFunction(CUfunction *function, CUmodule, const char *name) {
-  const Kernel *kernel = Kernel::find(name);
-  *function = reinterpret_cast<CUfunction>(const_cast<Kernel *>(kernel));
-  return kernel ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+// Every module has all kernels.
+CUresult cuModuleGetFunctionCount(unsigned *count, CUmodule) {
+  *count = Kernel::all().size();
+  return CUDA_SUCCESS;
+}
+CUresult cuModuleEnumerateFunctions(CUfunction *to, unsigned count, CUmodule) {
+  std::vector<const Kernel *> all = Kernel::all();
+  for (unsigned i = 0; i < count; ++i)
+    to[i] = reinterpret_cast<CUfunction>(const_cast<Kernel *>(all[i]));
+  return CUDA_SUCCESS;
+}
+CUresult cuFuncGetName(const char **name, CUfunction function) {
+  *name = reinterpret_cast<const Kernel *>(function)->name;
+  return CUDA_SUCCESS;
+}
+CUresult cuFuncGetAttribute(int *value, CUfunction_attribute, CUfunction) {
+  *value = 90;
+  return CUDA_SUCCESS;
 }
 CUresult cuFuncSetAttribute(CUfunction, CUfunction_attribute, int) {
   return CUDA_SUCCESS;
 }
-CUresult cuLaunchKernel(CUfunction function, unsigned x, unsigned y, unsigned z,
-                        unsigned threads, unsigned, unsigned, unsigned shared,
-                        CUstream, void **arguments, void **) {
+CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function,
+                          void **arguments, void **) {
+  auto [x, y, z] =
+      std::tuple(config->gridDimX, config->gridDimY, config->gridDimZ);
+  unsigned threads = config->blockDimX, shared = config->sharedMemBytes;
+  if (!entered)
+    return CUDA_ERROR_INVALID_CONTEXT;
   // As the driver refuses them.
   if (x == 0 || y == 0 || z == 0 || y > 65535 || z > 65535 || threads == 0 ||
       threads > 1024 || shared > 227 * 1024)
     return CUDA_ERROR_INVALID_VALUE;
-  auto *kernel = reinterpret_cast<const Kernel *>(function);
-  return mbc::emulator::runGrid([&] { kernel->run(arguments); }, x, y, z,
-                                threads, shared)
-             ? CUDA_SUCCESS
-             : CUDA_ERROR_LAUNCH_FAILED;
+  auto kernel = reinterpret_cast<const Kernel *>(function)->bind(arguments);
+  return put([=] {
+    return mbc::emulator::runGrid(kernel, x, y, z, threads, shared)
+               ? CUDA_SUCCESS
+               : CUDA_ERROR_LAUNCH_FAILED;
+  });
+}
+
+CUresult cuStreamBeginCapture(CUstream, CUstreamCaptureMode) {
+  if (captured)
+    return CUDA_ERROR_ILLEGAL_STATE;
+  captured = new Work;
+  return CUDA_SUCCESS;
+}
+CUresult cuStreamEndCapture(CUstream, CUgraph *graph) {
+  if (!captured)
+    return CUDA_ERROR_ILLEGAL_STATE;
+  *graph = reinterpret_cast<CUgraph>(std::exchange(captured, nullptr));
+  return CUDA_SUCCESS;
+}
+CUresult cuGraphInstantiate(CUgraphExec *to, CUgraph graph,
+                            unsigned long long) {
+  *to =
+      reinterpret_cast<CUgraphExec>(new Work(*reinterpret_cast<Work *>(graph)));
+  return CUDA_SUCCESS;
+}
+CUresult cuGraphLaunch(CUgraphExec graph, CUstream) {
+  if (!entered)
+    return CUDA_ERROR_INVALID_CONTEXT;
+  for (const auto &work : *reinterpret_cast<Work *>(graph))
+    if (CUresult result = work(); result != CUDA_SUCCESS)
+      return result;
+  return CUDA_SUCCESS;
+}
+CUresult cuGraphExecDestroy(CUgraphExec graph) {
+  delete reinterpret_cast<Work *>(graph);
+  return CUDA_SUCCESS;
+}
+CUresult cuGraphDestroy(CUgraph graph) {
+  delete reinterpret_cast<Work *>(graph);
+  return CUDA_SUCCESS;
 }
 
 } // extern "C"

@@ -2,8 +2,11 @@
 
 #include "test/CudaEmulator/Fibers.h"
 
+#include "test/CudaEmulator/Copies.h"
 #include "test/CudaEmulator/Device.h"
+#include "test/CudaEmulator/TensorCore.h"
 
+#include <utility>
 #include <vector>
 
 namespace mbc::emulator {
@@ -22,12 +25,15 @@ struct Fiber {
   void *stack = nullptr; ///< where it goes on
   State state = State::Runs;
   unsigned exchanges = 0;
+  std::vector<Copy> copies;
+  std::vector<std::vector<Copy>> batches;
   std::vector<uint64_t> memory;
 };
 
 /// What lanes give, in turns: nobody gives anew what another has yet to take.
 struct Warp {
   uint32_t given[2][warpSize];
+  uint32_t words[2][warpSize][8];
 };
 
 std::vector<Fiber> fibers;
@@ -87,6 +93,8 @@ static void start(Fiber &fiber) {
   fiber.stack = top;
   fiber.state = State::Runs;
   fiber.exchanges = 0;
+  fiber.copies.clear();
+  fiber.batches.clear();
 }
 
 void *dynamicShared() { return sharedMemory.data(); }
@@ -99,6 +107,28 @@ const uint32_t *exchange(uint32_t value) {
   given[lane()] = value;
   leave(State::AtWarp);
   return given;
+}
+
+const uint32_t *exchange(const uint32_t *words, unsigned count) {
+  auto &given =
+      warps[running / warpSize].words[fibers[running].exchanges++ % 2];
+  std::copy(words, words + count, given[lane()]);
+  leave(State::AtWarp);
+  return given[0];
+}
+
+std::vector<Copy> &copies() { return fibers[running].copies; }
+void commitCopies() {
+  fibers[running].batches.push_back(std::exchange(copies(), {}));
+}
+void finishCopies(size_t later) {
+  auto &batches = fibers[running].batches;
+  for (; batches.size() > later; batches.erase(batches.begin()))
+    for (const Copy &copy : batches.front())
+      if (copy.from)
+        std::memcpy(copy.to, copy.from, 16);
+      else
+        std::memset(copy.to, 0, 16);
 }
 
 /// Lets every thread of a warp run that waits for nothing. False if some of it

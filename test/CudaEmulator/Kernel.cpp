@@ -10,16 +10,16 @@ static const Kernel *&first() {
   return kernel;
 }
 
-Kernel::Kernel(std::string_view name, Run run)
-    : run(run), name(name), next(first()) {
+Kernel::Kernel(const char *name, Bind bind)
+    : name(name), bind(bind), next(first()) {
   first() = this;
 }
 
-const Kernel *Kernel::find(std::string_view name) {
+std::vector<const Kernel *> Kernel::all() {
+  std::vector<const Kernel *> kernels;
   for (const Kernel *kernel = first(); kernel; kernel = kernel->next)
-    if (kernel->name == name)
-      return kernel;
-  return nullptr;
+    kernels.push_back(kernel);
+  return kernels;
 }
 
 } // namespace mbc::emulator

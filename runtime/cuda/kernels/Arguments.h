@@ -66,6 +66,7 @@ struct ProductArguments {
   const int32_t *offsets;
   int64_t ldx, ldw, ldo, groupStride;
   int32_t n, k, groups;
+  int32_t fixed; ///< no kernel writes the weight
   Elem xElem, weightElem, biasElem, outElem;
 };
 

@@ -14,6 +14,7 @@ using namespace mbc::cuda;
 extern "C" __global__ void mbc_append(View from, void *state, Elem elem,
                                       int64_t width, const RowPlace *places,
                                       Count count) {
+  takeTurn();
   int64_t row = blockIdx.x;
   if (row >= rowsOf(count))
     return;
@@ -29,6 +30,7 @@ extern "C" __global__ void mbc_append(View from, void *state, Elem elem,
 /// row where its part ends (null: all rows are one).
 extern "C" __global__ void mbc_part_places(const int32_t *ends,
                                            RowPlace *places, Count count) {
+  takeTurn();
   int rows = int(rowsOf(count));
   int row = blockIdx.x * blockDim.x + threadIdx.x;
   if (row >= rows)
@@ -60,6 +62,7 @@ template <> struct Of<Elem::F16> { using Type = __half; };
 /// queries.
 template <typename T, int Keys, int Values, int Queries>
 __device__ void attend(const AttentionArguments &given, Count count) {
+  takeTurn();
   int64_t row = blockIdx.x;
   if (row >= rowsOf(count))
     return;
@@ -204,6 +207,7 @@ __device__ void attend(const AttentionArguments &given, Count count) {
 extern "C" __global__ void
 mbc_attend_parts(const __grid_constant__ AttentionArguments given,
                  Count count) {
+  takeTurn();
   int64_t row = blockIdx.x;
   if (row >= rowsOf(count))
     return;
@@ -257,6 +261,7 @@ MBC_ATTEND_OF(f16, Elem::F16)
 /// against latents. blockIdx (row, head).
 extern "C" __global__ void mbc_latent_queries(View q, View up, float *out,
                                               Count count) {
+  takeTurn();
   MBC_DYNAMIC_SHARED(float, query);
   int64_t row = blockIdx.x, head = blockIdx.y, heads = gridDim.y;
   if (row >= rowsOf(count))
@@ -281,6 +286,7 @@ extern "C" __global__ void mbc_latent_queries(View q, View up, float *out,
 /// a warp a v. blockIdx (row, head).
 extern "C" __global__ void mbc_latent_values(const float *x, View up, int nope,
                                              View out, Count count) {
+  takeTurn();
   int64_t row = blockIdx.x, head = blockIdx.y, heads = gridDim.y;
   if (row >= rowsOf(count))
     return;

@@ -12,13 +12,13 @@ namespace {
 
 constexpr int threads = 256, warps = threads / 32;
 
-/// The highest of some logits, the place of the first that has it, and the sum
-/// of the exponentials of their distance from it; NaN where one is no number.
 /// exp(low - high), of infinities too.
 __device__ float share(float low, float high) {
   return low == high ? 1.0f : expf(low - high);
 }
 
+/// The highest of some logits, the place of the first that has it, and the sum
+/// of the exponentials of their distance from it; NaN where one is no number.
 __device__ LikeliestPart joined(LikeliestPart a, LikeliestPart b) {
   bool second = b.highest > a.highest ||
                 (b.highest == a.highest && b.index < a.index);
@@ -48,6 +48,7 @@ constexpr int none = 0x7fffffff;
 extern "C" __global__ void __launch_bounds__(threads)
     mbc_likeliest_parts(const float *logits, int64_t vocab,
                         LikeliestPart *parts) {
+  takeTurn();
   int64_t size = (vocab + gridDim.x - 1) / gridDim.x;
   int64_t begin = size * blockIdx.x, end = min(begin + size, vocab);
   const float *row = logits + int64_t(blockIdx.y) * vocab;
@@ -79,6 +80,7 @@ extern "C" __global__ void __launch_bounds__(threads)
 /// A warp a row puts its parts together.
 extern "C" __global__ void __launch_bounds__(32)
     mbc_likeliest(const LikeliestPart *parts, int count, Likeliest *out) {
+  takeTurn();
   const LikeliestPart *row = parts + int64_t(blockIdx.x) * count;
   LikeliestPart best{lowest, none, 0};
   for (int i = threadIdx.x; i < count; i += 32)

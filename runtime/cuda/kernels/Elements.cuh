@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/cuda/kernels/Arguments.h"
+#include "runtime/cuda/kernels/Overlap.cuh"
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>

@@ -1,12 +1,15 @@
 //===- Products.cu - Products that no library takes -----------*- CUDA -*-===//
 //
 // `mbc_product` takes every combination of types, widths and strides, and
-// groups of rows with a matrix each. `mbc_row_products` is for a few rows,
-// where the weights' bytes are all that counts.
+// groups of rows with a matrix each. `mbc_row_products` (one row, and a few of
+// float32) and `mbc_few_rows` (a few of 16 bits, on tensor cores) are for rows
+// so few that the weights' bytes are all that counts: many small blocks, whose
+// threads share k and ask for all of their weights at once, before they wait
+// for the kernel that makes x.
 //
 //===----------------------------------------------------------------------===//
 
-#include "runtime/cuda/kernels/Elements.cuh"
+#include "runtime/cuda/kernels/TensorCore.cuh"
 
 using namespace mbc::cuda;
 
@@ -20,6 +23,7 @@ constexpr int tile = 64, depth = 16;
 /// tiles of rows, of all groups one after another.
 extern "C" __global__ void __launch_bounds__(256)
     mbc_product(ProductArguments given, Count count) {
+  takeTurn();
   __shared__ float xs[depth][tile + 4], ws[depth][tile + 4];
   int64_t begin = 0, end = rowsOf(count);
   int tileOfGroup = blockIdx.y, group = 0;
@@ -86,16 +90,16 @@ namespace {
 template <typename T> struct Pack;
 template <> struct Pack<float> {
   static constexpr int size = 4;
-  static __device__ void load(const float *from, float *to) {
-    float4 v = *reinterpret_cast<const float4 *>(from);
-    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+  static __device__ void unpack(uint4 v, float *to) {
+    to[0] = __uint_as_float(v.x), to[1] = __uint_as_float(v.y);
+    to[2] = __uint_as_float(v.z), to[3] = __uint_as_float(v.w);
   }
 };
 template <> struct Pack<__nv_bfloat16> {
   static constexpr int size = 8;
-  static __device__ void load(const __nv_bfloat16 *from, float *to) {
-    uint4 v = *reinterpret_cast<const uint4 *>(from);
+  static __device__ void unpack(uint4 v, float *to) {
     uint32_t words[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
     for (int i = 0; i < 4; ++i) {
       to[2 * i] = __uint_as_float(words[i] << 16);
       to[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
@@ -104,9 +108,9 @@ template <> struct Pack<__nv_bfloat16> {
 };
 template <> struct Pack<__half> {
   static constexpr int size = 8;
-  static __device__ void load(const __half *from, float *to) {
-    uint4 v = *reinterpret_cast<const uint4 *>(from);
+  static __device__ void unpack(uint4 v, float *to) {
     uint32_t words[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
     for (int i = 0; i < 4; ++i) {
       float2 f = __half22float2(*reinterpret_cast<__half2 *>(&words[i]));
       to[2 * i] = f.x, to[2 * i + 1] = f.y;
@@ -114,57 +118,171 @@ template <> struct Pack<__half> {
   }
 };
 
-/// A warp an output, for all rows. A row's sum has the same order however many
-/// there are.
-template <typename T, int Rows>
-__device__ void rowProducts(const ProductArguments &given, int64_t rows) {
-  constexpr int size = Pack<T>::size;
-  int lane = threadIdx.x % 32;
-  int64_t column =
-      int64_t(blockIdx.x) * (blockDim.x / 32) + threadIdx.x / 32;
-  if (column >= given.n)
-    return;
-  auto *w = static_cast<const T *>(given.weight) + column * given.ldw;
+__device__ void storeSum(const ProductArguments &given, int64_t row,
+                         int64_t column, float sum) {
+  if (given.bias)
+    sum += loadElement(given.bias, given.biasElem, column);
+  storeElement(given.out, given.outElem, row * given.ldo + column, sum);
+}
+
+constexpr int rowThreads = 256;
+
+/// A block's Columns of all rows.
+template <typename T, int Columns, int Rows>
+__device__ void rowProducts(const ProductArguments &given, Count count) {
+  constexpr int size = Pack<T>::size, warps = rowThreads / 32;
+  __shared__ float parts[warps][Rows][Columns];
+  letNextStart();
+  if (!given.fixed)
+    waitForEarlier();
+  int64_t first = int64_t(blockIdx.x) * Columns;
   auto *x = static_cast<const T *>(given.x);
-  float sums[Rows] = {};
-#pragma unroll 4
-  for (int k = lane * size; k < given.k; k += 32 * size) {
-    float a[size], b[size];
-    Pack<T>::load(w + k, a);
+  const T *weights[Columns];
+#pragma unroll
+  for (int c = 0; c < Columns; ++c)
+    weights[c] = static_cast<const T *>(given.weight) +
+                 min(first + c, int64_t(given.n - 1)) * given.ldw;
+  float sums[Rows][Columns] = {};
+  int rows = 0;
+  for (int k0 = 0; k0 < given.k; k0 += rowThreads * size) {
+    int k = k0 + int(threadIdx.x) * size;
+    bool inside = k < given.k;
+    uint4 w[Columns];
+#pragma unroll
+    for (int c = 0; c < Columns; ++c)
+      w[c] = inside ? loadOnce(weights[c] + k) : uint4{0, 0, 0, 0};
+    if (k0 == 0) {
+      waitForEarlier();
+      rows = int(rowsOf(count));
+    }
 #pragma unroll
     for (int r = 0; r < Rows; ++r) {
-      Pack<T>::load(x + (r < rows ? r : 0) * given.ldx + k, b);
+      if (r >= rows)
+        break;
+      float a[size], b[size];
+      Pack<T>::unpack(inside ? *reinterpret_cast<const uint4 *>(
+                                   x + r * given.ldx + k)
+                             : uint4{0, 0, 0, 0},
+                      a);
 #pragma unroll
-      for (int i = 0; i < size; ++i)
-        sums[r] = fmaf(a[i], b[i], sums[r]);
+      for (int c = 0; c < Columns; ++c) {
+        Pack<T>::unpack(w[c], b);
+#pragma unroll
+        for (int i = 0; i < size; ++i)
+          sums[r][c] = fmaf(a[i], b[i], sums[r][c]);
+      }
     }
   }
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 #pragma unroll
   for (int r = 0; r < Rows; ++r)
-    sums[r] = warpSum(sums[r]);
-  if (lane < rows && lane < Rows) {
+#pragma unroll
+    for (int c = 0; c < Columns; ++c) {
+      float sum = warpSum(sums[r][c]);
+      if (lane == 0)
+        parts[warp][r][c] = sum;
+    }
+  __syncthreads();
+  int r = threadIdx.x / Columns, c = threadIdx.x % Columns;
+  if (r < rows && r < Rows && first + c < given.n) {
     float sum = 0;
 #pragma unroll
-    for (int r = 0; r < Rows; ++r)
-      sum = lane == r ? sums[r] : sum;
-    if (given.bias)
-      sum += loadElement(given.bias, given.biasElem, column);
-    storeElement(given.out, given.outElem, lane * given.ldo + column, sum);
+    for (int w = 0; w < warps; ++w)
+      sum += parts[w][r][c];
+    storeSum(given, r, first + c, sum);
+  }
+}
+
+constexpr int fewWarps = 16;
+
+/// A block's 8 columns of at most Rows rows, Loads steps of k at a time. With g
+/// = lane / 4 and t = lane % 4 a lane's 16 bytes are k = 8t ... of column g and
+/// of row g: what tensor cores take for k in another order, the same for both.
+template <typename T, int Rows, int Loads>
+__device__ void fewRows(const ProductArguments &given, Count count) {
+  constexpr int fragments = (Rows + 15) / 16, halves = Rows / 8;
+  __shared__ float parts[fewWarps][Rows][8];
+  letNextStart();
+  if (!given.fixed)
+    waitForEarlier();
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  int g = lane / 4, t = lane % 4;
+  int64_t first = int64_t(blockIdx.x) * 8;
+  auto *weights = static_cast<const T *>(given.weight) +
+                  min(first + g, int64_t(given.n - 1)) * given.ldw;
+  auto *x = static_cast<const T *>(given.x) + g * given.ldx;
+  float sums[fragments][4] = {};
+  int rows = 0;
+  for (int k0 = 0; k0 < given.k; k0 += fewWarps * 32 * Loads) {
+    uint4 w[Loads], a[Loads][2 * fragments];
+#pragma unroll
+    for (int i = 0; i < Loads; ++i) {
+      int k = k0 + (i * fewWarps + warp) * 32 + t * 8;
+      w[i] = k < given.k ? loadOnce(weights + k) : uint4{0, 0, 0, 0};
+    }
+    if (k0 == 0) {
+      waitForEarlier();
+      rows = int(rowsOf(count));
+    }
+#pragma unroll
+    for (int i = 0; i < Loads; ++i) {
+      int k = k0 + (i * fewWarps + warp) * 32 + t * 8;
+#pragma unroll
+      for (int h = 0; h < 2 * fragments; ++h)
+        a[i][h] = h < halves && 8 * h + g < rows && k < given.k
+                      ? *reinterpret_cast<const uint4 *>(x + 8 * h * given.ldx +
+                                                         k)
+                      : uint4{0, 0, 0, 0};
+    }
+#pragma unroll
+    for (int i = 0; i < Loads; ++i)
+#pragma unroll
+      for (int f = 0; f < fragments; ++f) {
+        uint4 upper = a[i][2 * f], lower = a[i][2 * f + 1];
+        uint32_t one[4] = {upper.x, lower.x, upper.y, lower.y};
+        uint32_t two[4] = {upper.z, lower.z, upper.w, lower.w};
+        multiplyAdd<T>(sums[f], one, w[i].x, w[i].y);
+        multiplyAdd<T>(sums[f], two, w[i].z, w[i].w);
+      }
+  }
+#pragma unroll
+  for (int h = 0; h < halves; ++h)
+    if (8 * h + g < rows) {
+      float *to = &parts[warp][8 * h + g][2 * t];
+      to[0] = sums[h / 2][h % 2 * 2];
+      to[1] = sums[h / 2][h % 2 * 2 + 1];
+    }
+  __syncthreads();
+  int r = threadIdx.x / 8, c = threadIdx.x % 8;
+  if (r < rows && r < Rows && first + c < given.n) {
+    float sum = 0;
+#pragma unroll
+    for (int w = 0; w < fewWarps; ++w)
+      sum += parts[w][r][c];
+    storeSum(given, r, first + c, sum);
   }
 }
 
 } // namespace
 
-#define MBC_ROW_PRODUCTS(name, T, Rows)                                        \
-  extern "C" __global__ void __launch_bounds__(128)                            \
-      mbc_row_products_##name##_##Rows(ProductArguments given, Count count) {  \
-    rowProducts<T, Rows>(given, rowsOf(count));                                \
+#define MBC_ROW_PRODUCTS(name, T, Columns, Rows)                               \
+  extern "C" __global__ void __launch_bounds__(rowThreads)                     \
+      mbc_row_products_##name##_##Rows(                                        \
+          const __grid_constant__ ProductArguments given, Count count) {       \
+    rowProducts<T, Columns, Rows>(given, count);                               \
   }
-#define MBC_ROW_PRODUCTS_OF(name, T)                                           \
-  MBC_ROW_PRODUCTS(name, T, 1)                                                 \
-  MBC_ROW_PRODUCTS(name, T, 2)                                                 \
-  MBC_ROW_PRODUCTS(name, T, 4)                                                 \
-  MBC_ROW_PRODUCTS(name, T, 8)
-MBC_ROW_PRODUCTS_OF(f32, float)
-MBC_ROW_PRODUCTS_OF(bf16, __nv_bfloat16)
-MBC_ROW_PRODUCTS_OF(f16, __half)
+MBC_ROW_PRODUCTS(f32, float, 4, 1)
+MBC_ROW_PRODUCTS(f32, float, 2, 8)
+MBC_ROW_PRODUCTS(bf16, __nv_bfloat16, 4, 1)
+MBC_ROW_PRODUCTS(f16, __half, 4, 1)
+
+#define MBC_FEW_ROWS(name, T, Rows, Loads)                                     \
+  extern "C" __global__ void __launch_bounds__(32 * fewWarps)                  \
+      mbc_few_rows_##name##_##Rows(                                            \
+          const __grid_constant__ ProductArguments given, Count count) {       \
+    fewRows<T, Rows, Loads>(given, count);                                     \
+  }
+MBC_FEW_ROWS(bf16, __nv_bfloat16, 8, 4)
+MBC_FEW_ROWS(f16, __half, 8, 4)
+MBC_FEW_ROWS(bf16, __nv_bfloat16, 16, 2)
+MBC_FEW_ROWS(f16, __half, 16, 2)

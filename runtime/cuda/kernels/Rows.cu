@@ -11,6 +11,7 @@ using namespace mbc::cuda;
 /// out[row] = table[ids[row]]; of an id outside of the table, NaN.
 extern "C" __global__ void mbc_embed(const int32_t *ids, View table, View out,
                                      Count count) {
+  takeTurn();
   int64_t row = blockIdx.x, width = out.dims[1];
   if (row >= rowsOf(count))
     return;
@@ -26,6 +27,7 @@ extern "C" __global__ void mbc_embed(const int32_t *ids, View table, View out,
 /// out[row] = x[rows[row]]
 extern "C" __global__ void mbc_take(View x, const int32_t *rows, View out,
                                     Count count) {
+  takeTurn();
   int64_t row = blockIdx.x, width = out.dims[1];
   if (row >= rowsOf(count))
     return;
@@ -38,6 +40,7 @@ extern "C" __global__ void mbc_take(View x, const int32_t *rows, View out,
 /// out[row] = features[places[row]], where that is no -1; other rows stay.
 extern "C" __global__ void mbc_place(View features, const int32_t *places,
                                      View out, Count count) {
+  takeTurn();
   int64_t row = blockIdx.x, width = out.dims[1];
   if (row >= rowsOf(count) || places[row] < 0)
     return;
@@ -49,6 +52,7 @@ extern "C" __global__ void mbc_place(View features, const int32_t *places,
 
 /// to[row] = from[row], of the same sizes and any strides and types.
 extern "C" __global__ void mbc_copy(View from, View to, Count count) {
+  takeTurn();
   int64_t row = blockIdx.x, width = widthOf(to);
   if (row >= rowsOf(count))
     return;
@@ -64,6 +68,7 @@ extern "C" __global__ void mbc_angles(const float *frequencies,
                                       const uint8_t *axis, int pairs,
                                       float factor, View positions, View out,
                                       Count count) {
+  takeTurn();
   int64_t row = blockIdx.x;
   if (row >= rowsOf(count))
     return;
@@ -159,6 +164,7 @@ __device__ void rotate(const RowStep &step, const float *x,
 /// device, that is run instead.
 extern "C" __global__ void mbc_rows(const __grid_constant__ RowArguments given,
                                     Count count) {
+  takeTurn();
   MBC_DYNAMIC_SHARED(float, shared);
   float *values = given.scratch
                       ? given.scratch + int64_t(blockIdx.x) * given.total
