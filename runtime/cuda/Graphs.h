@@ -11,7 +11,7 @@
 namespace mbc::cuda {
 
 /// What of a call decides which commands are launched, and how: `oneLayer` and
-/// `likeliest` as in Call.
+/// `likeliest` as in Call, `follows` as in Session::start.
 struct CallShape {
   const program::FunctionT *function;
   int64_t rows, outputs, sequences;
@@ -19,6 +19,8 @@ struct CallShape {
   int64_t longest;
   std::map<std::string, uint32_t, std::less<>> oneLayer;
   std::set<std::string, std::less<>> likeliest;
+  size_t lane;
+  bool follows;
 
   auto operator<=>(const CallShape &) const = default;
 };

@@ -16,6 +16,7 @@
 
 MBC_IMAGE(Attention)
 MBC_IMAGE(Choose)
+MBC_IMAGE(Decode)
 MBC_IMAGE(Experts)
 MBC_IMAGE(Flash)
 MBC_IMAGE(Grouped)
@@ -26,9 +27,9 @@ namespace mbc::cuda {
 
 std::span<const unsigned char *const> images() {
   static const unsigned char *const all[] = {
-      mbcCudaImageAttention, mbcCudaImageChoose,  mbcCudaImageExperts,
-      mbcCudaImageFlash,     mbcCudaImageGrouped, mbcCudaImageProducts,
-      mbcCudaImageRows};
+      mbcCudaImageAttention, mbcCudaImageChoose, mbcCudaImageDecode,
+      mbcCudaImageExperts,   mbcCudaImageFlash,  mbcCudaImageGrouped,
+      mbcCudaImageProducts,  mbcCudaImageRows};
   return all;
 }
 

@@ -104,6 +104,9 @@ static AttentionArguments argumentsOf(const program::AttentionT &command,
 Status Launcher::attention(const program::AttentionT &command, uint32_t layer) {
   if (command.state < 0)
     return attentionOfParts(command);
+  MBC_ASSIGN(bool done, decode(command, layer));
+  if (done)
+    return {};
   auto state = static_cast<size_t>(command.state);
   MBC_TRY(append(view(command.k), state, 0, layer));
   MBC_TRY(append(view(command.v), state, 1, layer));

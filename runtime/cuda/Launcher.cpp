@@ -31,9 +31,9 @@ static uint64_t bytesOf(const program::PortT &port) {
 }
 
 Launcher::Launcher(Session &session, const program::FunctionT &function,
-                   const Call &call, BoundCall bound)
+                   const Call &call, BoundCall bound, size_t lane, bool follows)
     : session(session), program(session.program), function(function),
-      call(call), bound(std::move(bound)) {
+      call(call), bound(std::move(bound)), lane(lane), follows(follows) {
   // What is copied at once comes first.
   uint64_t at = 0, floats = numberBytes(function);
   for (const auto &port : function.inputs) {
@@ -51,7 +51,7 @@ Launcher::Launcher(Session &session, const program::FunctionT &function,
   for (const Sequence &sequence : call.sequences)
     longest = std::max(longest, sequence.cached + sequence.count);
   for (const auto &port : function.outputs)
-    resultBytes += aligned(wanted(*port).size());
+    bytesOfResults += aligned(wanted(*port).size());
   for (const auto &[name, ids] : call.likeliest)
     likeliest.insert(name);
   if (isSmall())
@@ -68,18 +68,13 @@ uint64_t Launcher::numberBytes(const program::FunctionT &function) {
   return bytes;
 }
 
-uint64_t Launcher::outputBytes(const program::FunctionT &function) {
-  uint64_t bytes = 0;
-  for (const auto &port : function.outputs)
-    bytes += aligned(bytesOf(*port));
-  return bytes;
-}
-
 uint64_t Launcher::portBytes(const program::FunctionT &function) {
-  uint64_t bytes = numberBytes(function) + outputBytes(function);
+  uint64_t bytes = numberBytes(function);
   for (const auto &port : function.inputs)
     if (port->dtype != plan::DType::I32)
       bytes += aligned(bytesOf(*port));
+  for (const auto &port : function.outputs)
+    bytes += aligned(bytesOf(*port));
   return bytes;
 }
 
@@ -92,11 +87,12 @@ CallShape Launcher::shape() const {
   return {&function,     bound.rows,
           bound.outputs, static_cast<int64_t>(call.sequences.size()),
           longest,       call.oneLayer,
-          likeliest};
+          likeliest,     lane,
+          follows};
 }
 
 void Launcher::stageInputs() {
-  std::byte *to = session.staging.data();
+  std::byte *to = session.buffers[lane].staging.data();
   for (size_t i = 0; i < bound.numbers.size(); ++i)
     std::memcpy(to + inputOffsets[i], bound.numbers[i].data(),
                 bound.numbers[i].size() * sizeof(int32_t));
@@ -116,7 +112,8 @@ void Launcher::stageInputs() {
 }
 
 Status Launcher::sendInputs() {
-  MBC_TRY(session.gpu->upload(session.ports.data(), session.staging.data(),
+  MBC_TRY(session.gpu->upload(session.ports.data(),
+                              session.buffers[lane].staging.data(),
                               numberBytes(function), "copying inputs"));
   // Floats are many; they leave from where the caller has them.
   for (size_t i = 0; i < bound.floats.size(); ++i) {
@@ -128,6 +125,18 @@ Status Launcher::sendInputs() {
   return {};
 }
 
+/// What the call before chose becomes this one's tokens.
+Status Launcher::takeChosen() {
+  for (size_t i = 0; i < function.inputs.size(); ++i)
+    if (function.inputs[i]->name == "tokens")
+      return session.kernels->launch(
+          "mbc_take_chosen", {.x = 1, .threads = 128},
+          reinterpret_cast<const Likeliest *>(session.chosen.data()),
+          reinterpret_cast<int32_t *>(session.ports.data() + inputOffsets[i]),
+          Count{counts(), 0, 1, 1});
+  return inputError(fmt::format("'{}' takes no tokens", function.name));
+}
+
 /// What the caller wants of an output.
 std::span<std::byte> Launcher::wanted(const program::PortT &output) const {
   if (auto ids = call.likeliest.find(output.name); ids != call.likeliest.end())
@@ -136,7 +145,8 @@ std::span<std::byte> Launcher::wanted(const program::PortT &output) const {
 }
 
 Status Launcher::fetchOutputs() {
-  bool pinned = resultBytes <= session.results.size();
+  const Memory &results = session.buffers[lane].results;
+  bool pinned = bytesOfResults <= results.size();
   repeats &= pinned;
   uint64_t next = 0;
   for (size_t i = 0; i < function.outputs.size(); ++i) {
@@ -148,7 +158,7 @@ Status Launcher::fetchOutputs() {
                  findLikeliest(port, from, to.size() / sizeof(Likeliest)));
     }
     MBC_TRY(session.gpu->download(
-        pinned ? session.results.data() + next : to.data(), from, to.size(),
+        pinned ? results.data() + next : to.data(), from, to.size(),
         fmt::format("copying output '{}'", port.name)));
     next += aligned(to.size());
   }
@@ -166,33 +176,36 @@ Launcher::findLikeliest(const program::PortT &output, const std::byte *numbers,
   auto parts = static_cast<int>(
       std::clamp<int64_t>((width + stretch - 1) / stretch, 1, mostParts));
   uint64_t partBytes = aligned(rows * parts * sizeof(LikeliestPart));
-  MBC_ASSIGN(std::byte * work,
-             session.scratch(partBytes + rows * sizeof(Likeliest)));
+  MBC_ASSIGN(std::byte * work, session.scratch(partBytes));
   auto *some = reinterpret_cast<LikeliestPart *>(work);
-  auto *all = reinterpret_cast<Likeliest *>(work + partBytes);
+  auto *all = reinterpret_cast<Likeliest *>(session.chosen.data());
   static_assert(sizeof(Likeliest) == sizeof(mbc::Likeliest));
   MBC_TRY(session.kernels->launch(
-      "mbc_likeliest_parts", {.x = parts, .y = rows, .threads = 256},
+      "mbc_likeliest_parts",
+      {.x = parts, .y = rows, .threads = 256, .overlaps = true},
       reinterpret_cast<const float *>(numbers), width, some));
-  MBC_TRY(session.kernels->launch("mbc_likeliest", {.x = rows, .threads = 32},
-                                  static_cast<const LikeliestPart *>(some),
-                                  parts, all));
-  return work + partBytes;
+  MBC_TRY(session.kernels->launch(
+      "mbc_likeliest", {.x = rows, .threads = 32, .overlaps = true},
+      static_cast<const LikeliestPart *>(some), parts, all));
+  return session.chosen.data();
 }
 
 void Launcher::deliver() const {
-  if (resultBytes > session.results.size())
+  const Memory &results = session.buffers[lane].results;
+  if (bytesOfResults > results.size())
     return;
   uint64_t next = 0;
   for (const auto &port : function.outputs) {
     std::span<std::byte> to = wanted(*port);
-    std::memcpy(to.data(), session.results.data() + next, to.size());
+    std::memcpy(to.data(), results.data() + next, to.size());
     next += aligned(to.size());
   }
 }
 
 Expected<bool> Launcher::enqueue() {
   MBC_TRY(sendInputs());
+  if (follows)
+    MBC_TRY(takeChosen());
   MBC_TRY(runBody(*function.body, 0));
   MBC_TRY(fetchOutputs());
   return repeats;

@@ -11,14 +11,19 @@ namespace mbc::cuda {
 /// numbers of rows, and where each row stands in its sequence, beside them.
 class Launcher {
 public:
+  /// `lane`: which buffers of the session are its own for as long as the call
+  /// is under way. `follows`: as Session::start says.
   Launcher(Session &session, const program::FunctionT &function,
-           const Call &call, BoundCall bound);
+           const Call &call, BoundCall bound, size_t lane, bool follows);
 
   /// Bytes of device memory for the inputs and outputs of a function.
   static uint64_t portBytes(const program::FunctionT &function);
   /// Of these, what is copied to the device at once for each call.
   static uint64_t numberBytes(const program::FunctionT &function);
-  static uint64_t outputBytes(const program::FunctionT &function);
+
+  const std::string &name() const { return function.name; }
+  /// Of what the caller wants of all outputs.
+  uint64_t resultBytes() const { return bytesOfResults; }
 
   /// Few rows, as decoding has them: what launching takes counts, and such
   /// calls come again.
@@ -37,8 +42,9 @@ public:
 private:
   Status sendInputs();
   Status fetchOutputs();
+  Status takeChosen();
   std::span<std::byte> wanted(const program::PortT &output) const;
-  /// Of `rows` rows of an output of numbers; in scratch.
+  /// Of `rows` rows of an output of numbers; in `Session::chosen`.
   Expected<const std::byte *> findLikeliest(const program::PortT &output,
                                             const std::byte *numbers,
                                             int64_t rows);
@@ -60,6 +66,9 @@ private:
   Expected<bool> multiplyGroups(const ProductArguments &product, int64_t m,
                                 Count count);
   Status attention(const program::AttentionT &command, uint32_t layer);
+  /// False where there is no kernel that appends, attends and puts parts
+  /// together at once; nothing was done then.
+  Expected<bool> decode(const program::AttentionT &command, uint32_t layer);
   Status attentionOfParts(const program::AttentionT &command);
   Status latentAttention(const program::LatentAttentionT &command,
                          uint32_t layer);
@@ -97,8 +106,9 @@ private:
   /// Bytes from the start of the ports.
   std::vector<uint64_t> inputOffsets, outputOffsets;
   uint64_t countsOffset = 0, placesOffset = 0;
-  /// Of what the caller wants of all outputs.
-  uint64_t resultBytes = 0;
+  uint64_t bytesOfResults = 0;
+  size_t lane;
+  bool follows;
   /// Outputs of which he wants that.
   std::set<std::string, std::less<>> likeliest;
 };

@@ -6,6 +6,7 @@
 #include "runtime/cuda/Launcher.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
@@ -15,6 +16,21 @@ namespace mbc::cuda {
 
 /// Outputs of more go straight to where the caller wants them.
 constexpr uint64_t mostResults = 64 << 20;
+
+Session::Session(const program::ProgramT &program,
+                 const SessionOptions &options)
+    : program(program), options(options) {}
+
+Session::~Session() {
+  if (!gpu)
+    return;
+  // Nothing that is under way may lose its memory.
+  (void)gpu->enter();
+  (void)gpu->wait("ending");
+  for (CallBuffers &of : buffers)
+    if (of.done)
+      gpu->api().cuEventDestroy(of.done);
+}
 
 /// The steps of a kernel as the device reads them; `total`: floats of a row.
 static std::vector<RowStep> stepsOf(const program::RowKernelT &kernel,
@@ -52,12 +68,12 @@ Session::create(const program::ProgramT &program,
   const Device &gpu = *session->gpu;
   session->layout = layoutMemory(program, options.slots);
   const MemoryLayout &layout = session->layout;
-  uint64_t ports = 0, inputs = 0, outputs = 0;
+  uint64_t ports = 0, inputs = 0, choices = 0;
   for (const auto &function : program.functions) {
     ports = std::max(ports, Launcher::portBytes(*function));
     inputs = std::max(inputs, Launcher::numberBytes(*function));
-    if (uint64_t bytes = Launcher::outputBytes(*function); bytes <= mostResults)
-      outputs = std::max(outputs, bytes);
+    for (const auto &port : function->outputs)
+      choices = std::max<uint64_t>(choices, port->dims[0]);
   }
   MBC_ASSIGN(uint64_t free, gpu.freeBytes());
   uint64_t needed = layout.weights + layout.states + layout.arena + ports;
@@ -73,9 +89,19 @@ Session::create(const program::ProgramT &program,
   MBC_ASSIGN(session->states, gpu.allocate(layout.states, "the state"));
   MBC_ASSIGN(session->arena, gpu.allocate(layout.arena, "scratch"));
   MBC_ASSIGN(session->ports, gpu.allocate(ports, "inputs and outputs"));
-  MBC_ASSIGN(session->staging, gpu.allocatePinned(inputs));
-  std::memset(session->staging.data(), 0, inputs);
-  MBC_ASSIGN(session->results, gpu.allocatePinned(outputs));
+  MBC_ASSIGN(session->chosen,
+             gpu.allocate(choices * sizeof(Likeliest), "likeliest tokens"));
+  for (CallBuffers &of : session->buffers) {
+    MBC_ASSIGN(of.staging, gpu.allocatePinned(inputs));
+    std::memset(of.staging.data(), 0, inputs);
+    MBC_TRY(checked(gpu.api().cuEventCreate(&of.done, CU_EVENT_DISABLE_TIMING),
+                    "making an event"));
+  }
+  std::vector<int32_t> zeros(16 << 10);
+  MBC_ASSIGN(session->arrived, gpu.allocate(zeros.size() * 4, "counters"));
+  MBC_TRY(gpu.upload(session->arrived.data(), zeros.data(),
+                     session->arrived.size(), "clearing counters"));
+  MBC_TRY(gpu.wait("clearing counters"));
   MBC_ASSIGN(session->kernels, Kernels::load(gpu));
   libraries.join();
   // Without the library mbc's own products do, slowly; `mbc doctor` says so.
@@ -136,19 +162,47 @@ Expected<std::byte *> Session::scratch(uint64_t bytes) {
   return work.data();
 }
 
-Status Session::run(const program::FunctionT &function, const Call &call) {
+Status Session::start(const program::FunctionT &function, const Call &call,
+                      bool follows) {
   // The thread need not be the one that made the session.
   MBC_TRY(gpu->enter());
   MBC_ASSIGN(BoundCall bound, bindCall(program, function, call, options.slots));
-  Launcher launcher(*this, function, call, std::move(bound));
-  launcher.stageInputs();
-  auto enqueue = [&] { return launcher.enqueue(); };
-  if (graphs && !profiled && launcher.isSmall())
-    MBC_TRY(graphs->run(launcher.shape(), enqueue));
+  size_t number = started % buffers.size();
+  CallBuffers &own = buffers[number];
+  auto launcher = std::make_unique<Launcher>(*this, function, call,
+                                             std::move(bound), number, follows);
+  uint64_t results = launcher->resultBytes();
+  if (results > own.results.size() && results <= mostResults) {
+    if (graphs)
+      graphs->clear();
+    MBC_ASSIGN(own.results, gpu->allocatePinned(std::bit_ceil(results)));
+  }
+  launcher->stageInputs();
+  auto enqueue = [&] { return launcher->enqueue(); };
+  if (graphs && !profiled && launcher->isSmall())
+    MBC_TRY(graphs->run(launcher->shape(), enqueue));
   else if (auto done = enqueue(); !done)
     return Failure(done.error());
-  MBC_TRY(gpu->wait(fmt::format("running '{}'", function.name)));
-  launcher.deliver();
+  MBC_TRY(checked(gpu->api().cuEventRecord(own.done, gpu->stream()),
+                  "recording an event"));
+  underWay[number] = std::move(launcher);
+  ++started;
+  return {};
+}
+
+Status Session::finish() {
+  size_t number = finished++ % buffers.size();
+  std::unique_ptr<Launcher> launcher = std::move(underWay[number]);
+  MBC_TRY(checked(gpu->api().cuEventSynchronize(buffers[number].done),
+                  fmt::format("running '{}'", launcher->name())));
+  launcher->deliver();
+  return {};
+}
+
+Status Session::run(const program::FunctionT &function, const Call &call) {
+  MBC_TRY(start(function, call, false));
+  while (finished < started)
+    MBC_TRY(finish());
   return {};
 }
 

@@ -9,7 +9,11 @@
 #include "runtime/program/Session.h"
 #include "runtime/program/WeightSource.h"
 
+#include <array>
+
 namespace mbc::cuda {
+
+class Launcher;
 
 struct SessionOptions {
   int device = 0;
@@ -24,6 +28,7 @@ class Session final : public mbc::Session {
 public:
   /// An Input error where the device has not enough memory: it says how much is
   /// needed and free, and what lowers it.
+  ~Session() override;
   static Expected<std::unique_ptr<Session>>
   create(const program::ProgramT &program, const SessionOptions &options);
 
@@ -33,6 +38,10 @@ public:
   Status run(const program::FunctionT &function, const Call &call) override;
   int64_t slots() const override { return options.slots; }
   bool findsLikeliest() const override { return true; }
+  bool runsAhead() const override { return !waitsForEach && !profiled; }
+  Status start(const program::FunctionT &function, const Call &call,
+               bool follows) override;
+  Status finish() override;
   const Device &device() const { return *gpu; }
   /// Keeps times of kernels from now on; null: no longer.
   void keepProfile(Profile *profile) {
@@ -46,8 +55,7 @@ public:
 
 private:
   friend class Launcher;
-  Session(const program::ProgramT &program, const SessionOptions &options)
-      : program(program), options(options) {}
+  Session(const program::ProgramT &program, const SessionOptions &options);
 
   std::byte *weightAt(size_t weight, size_t instance) const;
   /// Room of at least `bytes` that a command may use while it runs.
@@ -60,9 +68,21 @@ private:
   std::unique_ptr<Kernels> kernels;
   /// Null where the library is not there: products are mbc's own then.
   std::unique_ptr<CublasLt> products;
-  /// `staging` and `results`: of the host, pinned; what a call's numbers leave
-  /// from, and where its outputs arrive as far as they fit.
-  Memory weights, states, arena, ports, staging, results, work;
+  /// `chosen`: what the last call found likeliest.
+  Memory weights, states, arena, ports, chosen, work;
+  /// Of a call that is under way: memory of the host, pinned, that its numbers
+  /// leave from, and where its outputs arrive as far as they fit.
+  struct CallBuffers {
+    Memory staging, results;
+    CUevent done = nullptr;
+  };
+  std::array<CallBuffers, 2> buffers;
+  /// Calls that were started, and that were finished: each has the buffers of
+  /// its number.
+  uint64_t started = 0, finished = 0;
+  std::array<std::unique_ptr<Launcher>, 2> underWay;
+  /// Counters of kernels whose last block ends their work: zeros between them.
+  Memory arrived;
   /// Of row kernels: their steps; of ropes: frequencies, then axes.
   std::vector<Memory> steps, ropes;
   /// Of row kernels: floats of a row's scratch.

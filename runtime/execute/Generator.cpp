@@ -9,6 +9,9 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
+#include <numeric>
+#include <tuple>
+#include <utility>
 
 namespace mbc::execute {
 
@@ -219,6 +222,81 @@ tokensOf(std::span<const Likeliest> likeliest) {
   return tokens;
 }
 
+bool Generator::goes(std::span<Work *const> works) const {
+  return session.runsAhead() && session.findsLikeliest() && mostDrafts == 0 &&
+         std::ranges::all_of(works, [&](const Work *work) {
+           const Part &part = *work->part;
+           return part.tokens.size() == 1 && part.choice.sampling &&
+                  part.choice.step > 0 && part.positions.empty() &&
+                  generate::isLikeliest(part.choice);
+         });
+}
+
+bool Generator::Ahead::isFor(std::span<Work *const> works) const {
+  return std::ranges::equal(
+      works, call.sequences, {},
+      [](const Work *work) {
+        const Part &part = *work->part;
+        return std::tuple(part.slot, part.cached);
+      },
+      [](const Sequence &sequence) {
+        return std::tuple(sequence.slot, sequence.cached);
+      });
+}
+
+Status Generator::start(Ahead &step, bool follows) {
+  Call &call = step.call;
+  const program::FunctionT *function =
+      findFunction(program, decodeKind, call.rows);
+  step.tokens.resize(call.rows);
+  step.outputs.resize(call.rows);
+  std::iota(step.outputs.begin(), step.outputs.end(), 0);
+  step.chosen.resize(call.rows);
+  call.inputs["tokens"] = step.tokens;
+  if (findPort(function->inputs, outputsPort))
+    call.inputs[outputsPort] = step.outputs;
+  for (const auto &port : function->outputs)
+    call.likeliest[port->name] = step.chosen;
+  return session.start(*function, call, follows);
+}
+
+Status Generator::go(std::span<Work *const> works) {
+  Ahead &step = steps[current], &next = steps[1 - current];
+  if (!isAhead) {
+    step = {};
+    for (const Work *work : works) {
+      step.call.sequences.push_back(
+          {step.call.rows++, 1, work->part->slot, work->part->cached});
+      step.tokens.push_back(work->part->tokens[0]);
+    }
+    MBC_TRY(start(step, false));
+  }
+  isAhead = std::ranges::all_of(
+      works, [](const Work *work) { return work->part->left > 1; });
+  if (isAhead) {
+    next = {};
+    next.call.rows = step.call.rows;
+    next.call.sequences = step.call.sequences;
+    for (Sequence &sequence : next.call.sequences)
+      ++sequence.cached;
+    MBC_TRY(start(next, true));
+  }
+  MBC_TRY(session.finish());
+  for (size_t i = 0; i < works.size(); ++i) {
+    std::span<const Likeliest> chosen = std::span(step.chosen).subspan(i, 1);
+    MBC_ASSIGN(works[i]->result.choices,
+               generate::takeLikeliest(tokensOf(chosen), *works[i]->part));
+  }
+  current = 1 - current;
+  return {};
+}
+
+Status Generator::stop() {
+  if (std::exchange(isAhead, false))
+    return session.finish();
+  return {};
+}
+
 /// Computes parts in one call, and chooses their tokens.
 Status Generator::compute(std::span<Work *const> works) {
   Call call;
@@ -369,9 +447,17 @@ Generator::step(std::span<const Part> parts) {
   for (Work &work : works)
     (hasForms && work.part->choice.step == 0 ? prompts : others)
         .push_back(&work);
-  for (const auto *list : {&prompts, &others})
-    if (!list->empty())
-      MBC_TRY(compute(*list));
+  if (prompts.empty() && goes(others)) {
+    // What was started may have been for others.
+    if (isAhead && !steps[current].isFor(others))
+      MBC_TRY(stop());
+    MBC_TRY(go(others));
+  } else {
+    MBC_TRY(stop());
+    for (const auto *list : {&prompts, &others})
+      if (!list->empty())
+        MBC_TRY(compute(*list));
+  }
   if (mostDrafts > 0)
     MBC_TRY(guess(works));
   std::vector<Continuation> results;

@@ -5,6 +5,8 @@
 #include "runtime/program/Program.h"
 #include "runtime/program/Session.h"
 
+#include <array>
+
 namespace mbc::execute {
 
 /// Runs the functions `prefill` and `decode` of a program, and chooses tokens
@@ -43,6 +45,12 @@ private:
       : session(session), program(program) {}
 
   Status compute(std::span<Work *const> works);
+  /// A step of sequences that each go on by their likeliest token. The step
+  /// after it is started before its tokens are waited for.
+  Status go(std::span<Work *const> works);
+  bool goes(std::span<Work *const> works) const;
+  /// Waits for the step that is under way, and forgets it.
+  Status stop();
   Status guess(std::span<Work> works);
   Status run(const program::FunctionT &function, Call &call,
              std::span<const int32_t> outputs, bool likeliest = false);
@@ -66,6 +74,19 @@ private:
   /// state of all rows.
   std::vector<float> logits, hidden;
   std::vector<Likeliest> likeliest;
+  /// A step that is under way: what it was started for, in its order.
+  struct Ahead {
+    Call call;
+    std::vector<int32_t> tokens, outputs;
+    std::vector<Likeliest> chosen;
+
+    bool isFor(std::span<Work *const> works) const;
+  };
+  Status start(Ahead &step, bool follows);
+  std::array<Ahead, 2> steps;
+  /// Of `steps`: the one whose tokens are chosen next, where `isAhead`.
+  size_t current = 0;
+  bool isAhead = false;
   struct Seen {
     std::weak_ptr<const vision::PreparedPicture> picture;
     std::vector<float> features;

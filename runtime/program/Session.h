@@ -24,6 +24,21 @@ public:
   /// place in the declaration.
   virtual Status run(const program::FunctionT &function, const Call &call) = 0;
 
+  /// Whether calls can be started one after another, and their results waited
+  /// for later.
+  virtual bool runsAhead() const { return false; }
+  /// Puts a call on the device, where it begins once those before it are done.
+  /// It and what it points to must stay until `finish`. With `follows` its
+  /// input 'tokens' is not what it holds, but what the call before finds
+  /// `likeliest`, row by row: the host need not have seen that. Two calls at
+  /// most are under way.
+  virtual Status start(const program::FunctionT &function, const Call &call,
+                       bool follows) {
+    return inputError("the device does not run ahead");
+  }
+  /// Waits for the oldest of them; then its outputs are there.
+  virtual Status finish() { return {}; }
+
   /// Tokens that the state can hold, of all sequences together.
   virtual int64_t slots() const = 0;
 

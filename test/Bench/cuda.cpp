@@ -2,11 +2,13 @@
 // weights and tokens, beside the rate at which the device copies memory.
 //
 //   CudaBench PROGRAM.mbcp [--decode N] [--context N] [--sequences S]
-//             [--prefill N] [--repeats R] [--profile]
+//             [--prefill N] [--repeats R] [--profile] [--logits]
 //
 // N steps of decode of S sequences that have `context` tokens each; a prefill
 // of N tokens. `--profile` adds the device's time for each kernel, launched
-// one by one. "weights" of a step: those that a product reads, of mixtures all.
+// one by one. A step gives the likeliest tokens, or with
+// `--logits` all of them to the host. "weights" of a step: those that a product
+// reads, of mixtures all.
 #include "runtime/core/DType.h"
 #include "runtime/core/Text.h"
 #include "runtime/cuda/Session.h"
@@ -49,7 +51,7 @@ struct Options {
   std::string program;
   int64_t decode = 0, context = 128, sequences = 1, prefill = 0;
   int repeats = 5;
-  bool profile = false;
+  bool profile = false, logits = false;
 };
 
 class Bench {
@@ -99,6 +101,7 @@ private:
   const cuda::Device &gpu;
   std::vector<int32_t> tokens;
   std::vector<float> logits;
+  std::vector<Likeliest> likeliest;
   cuda::Memory from, to;
   double copyRate = 0; ///< bytes a second, read and written
 };
@@ -268,13 +271,17 @@ void Bench::step(int64_t cached) {
         "the program has no decode of {} sequences: compile with --sequences",
         count))));
   logits.resize(program.vocab * count);
+  likeliest.resize(count);
   Call call;
   call.rows = count;
   std::vector<int32_t> next(count, tokens[cached]);
   for (int64_t s = 0; s < count; ++s)
     call.sequences.push_back({s, 1, s * perSequence, cached});
   call.inputs["tokens"] = next;
-  call.outputs["logits"] = logits;
+  if (options.logits)
+    call.outputs["logits"] = logits;
+  else
+    call.likeliest["logits"] = likeliest;
   need(session->run(*function, call));
 }
 
@@ -332,6 +339,7 @@ int main(int argc, char **argv) {
   app.add_option("--prefill", options.prefill, "tokens");
   app.add_option("--repeats", options.repeats);
   app.add_flag("--profile", options.profile);
+  app.add_flag("--logits", options.logits);
   CLI11_PARSE(app, argc, argv);
   auto program = need(readProgram(options.program));
   Bench(*program, options).run();

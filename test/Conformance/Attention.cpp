@@ -165,6 +165,21 @@ std::vector<Case> attentionCases() {
       cases.push_back(attentionCase(heads, many, type, false, 0));
     }
   }
+  // Few rows, whose keys are in several parts, in the state and in the call.
+  Conversation steps{"steps",
+                     270,
+                     {{{0, 44, 0, 0}, {44, 20, 240, 0}},
+                      {{0, 64, 0, 44}},
+                      {{0, 60, 0, 108}, {60, 3, 240, 20}},
+                      {{0, 1, 240, 23}, {1, 2, 0, 168}},
+                      {{0, 1, 0, 170}}}};
+  for (DType type : {DType::BF16, DType::F16}) {
+    for (const Heads &heads :
+         {Heads{1, 9, 64, 64}, {2, 3, 128, 128}, {1, 2, 256, 256}})
+      cases.push_back(attentionCase(heads, steps, type, true, 0));
+    cases.push_back(attentionCase({1, 4, 64, 64}, steps, type, true, 50));
+    cases.push_back(attentionCase({1, 1, 128, 128}, steps, type, false, 0));
+  }
   // Rows of one call: all of them, and parts of which some end at each other's
   // blocks of keys; fewer rows than the function's.
   Conversation alone{"alone", 150, {{{0, 150, 0, 0}}, {{0, 3, 20, 0}}}};

@@ -7,3 +7,4 @@
 
 MBC_EMULATE(mbc_likeliest_parts)
 MBC_EMULATE(mbc_likeliest)
+MBC_EMULATE(mbc_take_chosen)

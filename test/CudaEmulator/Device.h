@@ -89,6 +89,21 @@ inline float __int_as_float(int bits) { return std::bit_cast<float>(bits); }
 inline float __uint_as_float(unsigned bits) {
   return std::bit_cast<float>(bits);
 }
+/// Bytes of two words by number, as digits of `order` from the lowest.
+inline uint32_t __byte_perm(uint32_t low, uint32_t high, unsigned order) {
+  uint64_t bytes = uint64_t(high) << 32 | low;
+  uint32_t result = 0;
+  for (unsigned i = 0; i < 4; ++i)
+    result |= uint32_t(bytes >> (order >> 4 * i & 7) * 8 & 0xff) << 8 * i;
+  return result;
+}
+inline int atomicAdd(int *to, int value) {
+  int before = *to;
+  *to += value;
+  return before;
+}
+inline void __threadfence() {}
+inline float __ldcg(const float *from) { return *from; }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
 using std::max;

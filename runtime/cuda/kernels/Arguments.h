@@ -88,6 +88,24 @@ struct AttentionArguments {
   float *partial; ///< [rows, kv, group, parts, width + 2]
 };
 
+/// Attention of few rows over a state, into which their keys and values go.
+struct DecodeArguments {
+  View q, out; ///< [rows, kv, group, width]
+  View k, v;   ///< [rows, kv, width], of the state's type
+  void *keys, *values;
+  const RowPlace *places;
+  /// Elements from a slot of each to the next, and from a head to the next.
+  int64_t keySlot, valueSlot, keyHead, valueHead;
+  int32_t kv, group, causal, window;
+  float scale;
+  /// Parts of a row's keys at most.
+  int32_t parts;
+  float *partial; ///< [rows, kv, group, parts, width + 2]
+  /// Parts that are done, of each row and block of queries: zeros, before and
+  /// after.
+  int32_t *arrived;
+};
+
 /// Of some logits of a row: Choose.cu.
 struct LikeliestPart {
   float highest;

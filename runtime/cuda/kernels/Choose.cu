@@ -93,3 +93,12 @@ extern "C" __global__ void __launch_bounds__(32)
     out[blockIdx.x] = {usable ? best.index : -1, -logf(best.sum)};
   }
 }
+
+/// Tokens of a call: what the one before it chose.
+extern "C" __global__ void mbc_take_chosen(const Likeliest *chosen,
+                                           int32_t *tokens, Count count) {
+  takeTurn();
+  int64_t rows = rowsOf(count);
+  for (int64_t row = threadIdx.x; row < rows; row += blockDim.x)
+    tokens[row] = chosen[row].id;
+}

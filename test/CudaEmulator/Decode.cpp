@@ -1,0 +1,14 @@
+//===- Decode.cpp - The kernels of Decode.cu ------------------------------===//
+
+#include "test/CudaEmulator/Device.h"
+#include "test/CudaEmulator/Kernel.h"
+#include "test/CudaEmulator/TensorCore.h"
+
+#include "runtime/cuda/kernels/Decode.cu"
+
+MBC_EMULATE(mbc_decode_bf16_64)
+MBC_EMULATE(mbc_decode_bf16_128)
+MBC_EMULATE(mbc_decode_bf16_256)
+MBC_EMULATE(mbc_decode_f16_64)
+MBC_EMULATE(mbc_decode_f16_128)
+MBC_EMULATE(mbc_decode_f16_256)
