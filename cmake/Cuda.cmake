@@ -1,14 +1,16 @@
 # The parts of CUDA that the GPU backend is built with: nvcc, the toolkit's headers, and cublasLt.h, which a toolkit may
-# lack: tools/cuda-headers.sh brings it. No library of CUDA is linked.
+# lack: tools/cuda-headers.sh brings it. With it come the headers of cuDNN, of its C++ frontend and nvrtc.h; without them
+# the backend is built without cuDNN. No library of CUDA is linked.
 #
 # MBC_CUDA       AUTO: where all parts are found; ON: they must be; OFF
 # MBC_CUDA_ROOT  the toolkit
-# Sets MBC_HAS_CUDA, MBC_NVCC and MBC_CUDA_INCLUDES.
+# Sets MBC_HAS_CUDA, MBC_NVCC and MBC_CUDA_INCLUDES; MBC_HAS_CUDNN and MBC_CUDNN_INCLUDES.
 set(MBC_CUDA AUTO CACHE STRING "Build the GPU backend: AUTO, ON or OFF")
 set(MBC_CUDA_ROOT /usr/local/cuda CACHE PATH "CUDA toolkit with nvcc and headers")
 set(MBC_CUDA_HEADERS ${PROJECT_SOURCE_DIR}/build/cuda-headers CACHE PATH "Where tools/cuda-headers.sh put headers")
 
 set(MBC_HAS_CUDA OFF)
+set(MBC_HAS_CUDNN OFF)
 if(MBC_CUDA)
   find_program(MBC_NVCC nvcc HINTS ${MBC_CUDA_ROOT}/bin)
   find_path(MBC_CUDA_H cuda.h HINTS ${MBC_CUDA_ROOT}/include)
@@ -22,6 +24,21 @@ if(MBC_CUDA)
   if(NOT missing)
     set(MBC_HAS_CUDA ON)
     set(MBC_CUDA_INCLUDES ${MBC_CUDA_H} ${MBC_CUBLASLT_H})
+    find_path(MBC_CUDNN_H cudnn.h HINTS ${MBC_CUDA_HEADERS}/nvidia/cudnn/include ${MBC_CUDA_ROOT}/include)
+    find_path(MBC_CUDNN_FRONTEND_H cudnn_frontend.h HINTS ${MBC_CUDA_HEADERS}/include ${MBC_CUDA_ROOT}/include)
+    find_path(MBC_NVRTC_H nvrtc.h HINTS ${MBC_CUDA_HEADERS}/nvidia/cu13/include ${MBC_CUDA_ROOT}/include)
+    set(without)
+    foreach(part MBC_CUDNN_H MBC_CUDNN_FRONTEND_H MBC_NVRTC_H)
+      if(NOT ${part})
+        list(APPEND without ${part})
+      endif()
+    endforeach()
+    if(NOT without)
+      set(MBC_HAS_CUDNN ON)
+      set(MBC_CUDNN_INCLUDES ${MBC_CUDNN_H} ${MBC_CUDNN_FRONTEND_H} ${MBC_NVRTC_H})
+    else()
+      message(STATUS "mbc without cuDNN: ${without} not found (tools/cuda-headers.sh)")
+    endif()
   elseif(MBC_CUDA STREQUAL "AUTO")
     message(STATUS "mbc without GPUs: ${missing} not found (MBC_CUDA_ROOT, tools/cuda-headers.sh)")
   else()
@@ -39,6 +56,8 @@ function(mbc_add_fatbin out source)
   list(GET MBC_CUDA_ARCHITECTURES 0 first)
   set(targets -gencode=arch=compute_${first},code=compute_${first})
   foreach(arch ${MBC_CUDA_ARCHITECTURES})
+    # With what only Hopper has (wgmma), which no later one runs.
+    string(REGEX REPLACE "^90$" "90a" arch ${arch})
     list(APPEND targets -gencode=arch=compute_${arch},code=sm_${arch})
   endforeach()
   add_custom_command(OUTPUT ${image}

@@ -37,6 +37,8 @@ if config.mbc_sanitize == "thread":
 # %{gpu} before a command gives it the emulated driver of test/CudaEmulator.
 if config.mbc_has_cuda and not config.mbc_sanitize:
     config.available_features.add("cuda")
+if shutil.which("ptxas"):
+    config.available_features.add("ptxas")
 config.substitutions.append(("%{gpu}", f"env LD_LIBRARY_PATH={config.mbc_obj_root}/emulator"))
 
 # Programs are compiled anew, but where a test says otherwise, and nothing is kept in the home of whoever runs the tests.

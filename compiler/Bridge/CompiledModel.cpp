@@ -4,6 +4,7 @@
 #include "compiler/Bridge/Iteration.h"
 #include "compiler/Bridge/ProgramKey.h"
 #include "runtime/host/NativeCode.h"
+#include "runtime/program/GpuCode.h"
 #include "runtime/program/Program.h"
 #include "runtime/program/WeightFolder.h"
 
@@ -112,7 +113,9 @@ compileModel(const ModelLibrary &library, const fs::path &folder,
              const OpenOptions &open, CompileOptions compile,
              std::optional<DType> dtype, const ProgramCache *cache) {
   auto start = std::chrono::steady_clock::now();
-  compile.targets.clear();
+  std::erase_if(compile.targets, [](const std::string &target) {
+    return !findGpuTarget(target);
+  });
   if (std::string_view target = host::codeTarget(); !target.empty())
     compile.targets.emplace_back(target);
   Compilation run{library, folder, open, std::move(compile), dtype, cache};

@@ -15,8 +15,8 @@ struct CompiledModel : RunnableModel {
 
 /// Finds the program for a checkpoint in `cache`, or proves, compiles and keeps
 /// it; null: neither finds nor keeps. `compile` says what program, for the
-/// processor at hand whatever its `targets`; `dtype`: none is the type that the
-/// checkpoint's configuration states, or its weights have.
+/// processor at hand and, of its `targets`, the GPUs. `dtype`: none is the type
+/// that the checkpoint's configuration states, or its weights have.
 Expected<CompiledModel>
 compileModel(const ModelLibrary &library, const std::filesystem::path &folder,
              const OpenOptions &open, CompileOptions compile,

@@ -67,7 +67,7 @@ struct CompileOptions {
   /// Tokens of a sequence that are drafted ahead and tried at once; the program
   /// then has functions that draft. 0: none.
   uint64_t drafts = 0;
-  /// Processors to bring native code for, of `codeTargets`.
+  /// Processors and GPUs to bring code for, of `codeTargets` and `gpuTargets`.
   std::vector<std::string> targets;
 };
 

@@ -2,6 +2,7 @@
 
 #include "compiler/Codegen/Codegen.h"
 #include "dialects/Exec/ExecDialect.h"
+#include "runtime/program/GpuCode.h"
 #include "runtime/program/NativeImage.h"
 
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
@@ -61,6 +62,8 @@ struct ExecLinkCode : mbc::impl::ExecLinkCodeBase<ExecLinkCode> {
     if (failed(runPipeline(lowering, module)))
       return failure();
     StringRef target = *module.getSymName();
+    if (findGpuTarget(target))
+      return assemble(program, module);
     FailureOr<SmallVector<char, 0>> image = linkModule(module, target);
     if (failed(image))
       return failure();
@@ -76,6 +79,32 @@ struct ExecLinkCode : mbc::impl::ExecLinkCodeBase<ExecLinkCode> {
         builder, module.getLoc(), target,
         ArrayRef(reinterpret_cast<const int8_t *>(image->data()),
                  image->size()));
+    module.erase();
+    return success();
+  }
+
+  LogicalResult assemble(exec::ProgramOp program, ModuleOp module) {
+    StringRef target = *module.getSymName();
+    llvm::StringMap<int64_t> threads;
+    std::set<std::string_view> entries;
+    for (auto entry : program.getOps<exec::GpuEntryOp>()) {
+      threads[entry.getSymName()] = entry.getThreads();
+      entries.insert(entry.getSymName());
+    }
+    FailureOr<std::string> ptx = ptxOf(module, target, threads);
+    if (failed(ptx))
+      return failure();
+    std::vector<char> cubin = cubinOf(*ptx, target);
+    program::GpuCodeT made;
+    made.target = target.str();
+    made.ptx = *ptx;
+    made.cubin.assign(cubin.begin(), cubin.end());
+    if (std::string fault = faultOfGpuCode(made, entries); !fault.empty())
+      return module.emitError() << "the code for " << target << " " << fault;
+    OpBuilder builder(module);
+    exec::GpuImageOp::create(
+        builder, module.getLoc(), target, *ptx,
+        ArrayRef(reinterpret_cast<const int8_t *>(cubin.data()), cubin.size()));
     module.erase();
     return success();
   }

@@ -1,16 +1,12 @@
 //===- Object.cpp - LLVM and lld ------------------------------------------===//
 
 #include "compiler/Codegen/Codegen.h"
+#include "compiler/Codegen/Emission.h"
 
 #include "lld/Common/Driver.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Target/LLVMIR/ModuleTranslation.h"
-#include "llvm/IR/LegacyPassManager.h"
-#include "llvm/IR/Module.h"
-#include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
-#include "llvm/Target/TargetMachine.h"
 
 #include <fcntl.h>
 #include <mutex>
@@ -86,22 +82,13 @@ static std::unique_ptr<llvm::TargetMachine> machineFor(StringRef processor) {
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
   });
-  llvm::Triple triple("x86_64-unknown-linux-gnu");
-  std::string error;
-  const llvm::Target *target =
-      llvm::TargetRegistry::lookupTarget(triple, error);
-  if (!target)
-    return nullptr;
-  return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
-      triple, processor, "", llvm::TargetOptions(), llvm::Reloc::PIC_,
-      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
+  return codegen::targetMachine("x86_64-unknown-linux-gnu", processor,
+                                llvm::Reloc::PIC_);
 }
 
 /// The module as an object file.
 static bool compile(llvm::Module &module, llvm::TargetMachine &machine,
                     SmallVectorImpl<char> &object) {
-  module.setTargetTriple(machine.getTargetTriple());
-  module.setDataLayout(machine.createDataLayout());
   for (llvm::Function &function : module) {
     if (function.isDeclaration())
       continue;
@@ -114,28 +101,8 @@ static bool compile(llvm::Module &module, llvm::TargetMachine &machine,
     function.addFnAttr("no-builtins");
     function.setDoesNotThrow();
   }
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager components;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PipelineTuningOptions tuning;
-  // What is worth vectors is in vectors.
-  tuning.LoopVectorization = tuning.SLPVectorization = false;
-  llvm::PassBuilder passes(&machine, tuning);
-  passes.registerModuleAnalyses(modules);
-  passes.registerCGSCCAnalyses(components);
-  passes.registerFunctionAnalyses(functions);
-  passes.registerLoopAnalyses(loops);
-  passes.crossRegisterProxies(loops, functions, components, modules);
-  passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2)
-      .run(module, modules);
-  llvm::raw_svector_ostream os(object);
-  llvm::legacy::PassManager emission;
-  if (machine.addPassesToEmitFile(emission, os, nullptr,
-                                  llvm::CodeGenFileType::ObjectFile))
-    return false;
-  emission.run(module);
-  return true;
+  return codegen::emitCode(module, machine, llvm::CodeGenFileType::ObjectFile,
+                           object);
 }
 
 /// The object as a shared object; `messages` says why not.

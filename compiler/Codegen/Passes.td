@@ -9,10 +9,13 @@ def ExecGenerateRows : Pass<"exec-generate-rows", "::mlir::ModuleOp"> {
   let description = [{
     Every kernel with every layout of operands that `exec.rows` uses becomes an
     `exec.entry`, and a function in a module for each target, inside of the
-    program. Needs planned memory: what may lie on what is known then.
+    program. Needs planned memory: what may lie on what is known then. For GPUs
+    it becomes an `exec.gpu_entry`, whose launch depends on widths and types
+    alone; a kernel that no block has the memory for has none.
   }];
   let options = [ListOption<"targets", "targets", "std::string",
-                            "processors to generate for: x86-64-v3, x86-64-v4">];
+                            "processors and GPUs to generate for: x86-64-v3, x86-64-v4, "
+                            "sm_80 and so on">];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
     "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
@@ -20,10 +23,10 @@ def ExecGenerateRows : Pass<"exec-generate-rows", "::mlir::ModuleOp"> {
 }
 
 def ExecLinkCode : Pass<"exec-link-code", "::mlir::ModuleOp"> {
-  let summary = "compile the modules of a program's targets to shared objects";
+  let summary = "compile the modules of a program's targets";
   let description = [{
-    A module becomes an `exec.image`. Refused is an image that a runtime would
-    refuse.
+    A module becomes an `exec.image`, a shared object, or, for GPUs, an
+    `exec.gpu_image`. Refused is what a runtime would refuse.
   }];
 }
 

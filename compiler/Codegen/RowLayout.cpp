@@ -94,6 +94,14 @@ struct Place {
 
 } // namespace
 
+int64_t alignmentOf(Value view) {
+  Place place(view);
+  int64_t all = 16 | place.begin | place.rowBytes;
+  for (int64_t stride : ArrayRef(place.layout.strides).drop_back())
+    all |= place.bytesOf(stride);
+  return all & -all;
+}
+
 Overlap overlapOf(Value left, Value right) {
   Place a(left), b(right);
   if (a.memory != b.memory)

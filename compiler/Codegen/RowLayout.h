@@ -26,6 +26,11 @@ struct RowLayout {
 /// The layout of an operand of `exec.rows`.
 RowLayout layoutOf(mlir::Value view);
 
+/// A power of two, at most 16, that the bytes of every row's first element, and
+/// of the first of each of its runs, are a multiple of: arenas, arrays of
+/// callers and weights begin at such ones.
+int64_t alignmentOf(mlir::Value view);
+
 /// How two operands lie in memory.
 enum class Overlap {
   None,  ///< no row of one has an element of the other

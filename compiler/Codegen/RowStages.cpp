@@ -26,8 +26,10 @@ RowKernel::RowKernel(exec::KernelOp kernel, OperandRange views) {
     step.width = attr.getWidth();
     step.scalar = attr.getScalar().getValueAsDouble();
   }
-  for (Value view : views)
+  for (Value view : views) {
     operands.push_back(layoutOf(view));
+    alignments.push_back(alignmentOf(view));
+  }
   for (Value a : views)
     for (Value b : views)
       overlaps.push_back(overlapOf(a, b));
@@ -42,7 +44,7 @@ RowKernel::RowKernel(exec::KernelOp kernel, OperandRange views) {
         overlaps[a * operands.size() + b] = Overlap::None;
 }
 
-std::string RowKernel::key(StringRef name) const {
+std::string RowKernel::key(StringRef name, bool aligned) const {
   std::string text;
   llvm::raw_string_ostream os(text);
   os << name;
@@ -55,6 +57,9 @@ std::string RowKernel::key(StringRef name) const {
   os << ';';
   for (Overlap overlap : overlaps)
     os << static_cast<int>(overlap);
+  if (aligned)
+    for (int64_t alignment : alignments)
+      os << ';' << alignment;
   return text;
 }
 
@@ -77,7 +82,8 @@ struct Cone {
 
 class Planner {
 public:
-  explicit Planner(const RowKernel &kernel) : kernel(kernel) {
+  Planner(const RowKernel &kernel, bool recomputes)
+      : kernel(kernel), recomputes(recomputes) {
     plan.kept.resize(kernel.steps.size());
   }
 
@@ -100,8 +106,7 @@ private:
     return kernel.operands[step(i).operand];
   }
   Overlap overlap(int64_t load, int64_t store) const {
-    return kernel.overlaps[step(load).operand * kernel.operands.size() +
-                           step(store).operand];
+    return kernel.overlap(step(load).operand, step(store).operand);
   }
   bool keep(int64_t i) {
     plan.kept[i] = true;
@@ -118,6 +123,7 @@ private:
   void setChunk(Stage &stage, const Cone &cone) const;
 
   const RowKernel &kernel;
+  const bool recomputes;
   StagePlan plan;
   std::vector<Cone> cones; ///< of the stages
 };
@@ -155,7 +161,7 @@ bool Planner::visit(int64_t i, Path path, bool isRoot, Cone &cone) {
 bool Planner::checkCosts(const Cone &cone) {
   // A norm takes its input twice: for its sums, and for its elements. Where
   // registers do not hold it and it takes long, it is kept.
-  if (cone.width <= registerFloats)
+  if (!recomputes || cone.width <= registerFloats)
     return true;
   for (auto [i, path] : cone.steps) {
     if (!step(i).isNorm() || path != Path::Main)
@@ -318,6 +324,8 @@ bool Planner::tryPlan() {
   return true;
 }
 
-StagePlan planStages(const RowKernel &kernel) { return Planner(kernel).run(); }
+StagePlan planStages(const RowKernel &kernel, bool recomputes) {
+  return Planner(kernel, recomputes).run();
+}
 
 } // namespace mbc::codegen

@@ -39,10 +39,16 @@ struct RowKernel {
   std::vector<RowLayout> operands;
   /// Of operands a and b: overlaps[a * operands.size() + b].
   std::vector<Overlap> overlaps;
+  std::vector<int64_t> alignments; ///< bytes: alignmentOf
 
   RowKernel(exec::KernelOp kernel, mlir::OperandRange views);
-  /// Equal for what may share a function.
-  std::string key(llvm::StringRef name) const;
+  /// Equal for what may share a function; `aligned`: one that relies on the
+  /// operands' alignments.
+  std::string key(llvm::StringRef name, bool aligned) const;
+
+  Overlap overlap(int64_t operand, int64_t other) const {
+    return overlaps[operand * operands.size() + other];
+  }
 };
 
 /// Where a value is taken inside of a stage.
@@ -83,6 +89,8 @@ struct StagePlan {
   int64_t scratchFloats = 0;
 };
 
-StagePlan planStages(const RowKernel &kernel);
+/// `recomputes`: a norm's input that registers do not hold is computed again
+/// for its elements, so that a costly one is kept; threads hold it.
+StagePlan planStages(const RowKernel &kernel, bool recomputes = true);
 
 } // namespace mbc::codegen

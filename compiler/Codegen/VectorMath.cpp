@@ -2,6 +2,7 @@
 
 #include "compiler/Codegen/VectorMath.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -49,6 +50,33 @@ Value VectorMath::fma(Value x, Value y, Value z) {
   return math::FmaOp::create(b, x, y, z);
 }
 
+/// e^x / 2^n, where n is the integer nearest to x / ln 2.
+Value VectorMath::expOfRest(Value x, Value n) {
+  if (machine == Machine::Gpu) {
+    // 1 / ln 2 in two parts; 2^r is an instruction, good to 2^-22.
+    Value r = fma(x, splat(1.4426950216293335, x), negate(n));
+    r = fma(x, splat(1.925963033500e-8, x), r);
+    Type type = b.getF32Type();
+    Value result = r;
+    for (int64_t lane = 0; lane < lanesOf(x); ++lane) {
+      Value power = LLVM::CallIntrinsicOp::create(
+                        b, type, b.getStringAttr("llvm.nvvm.ex2.approx.ftz.f"),
+                        ValueRange{vector::ExtractOp::create(b, r, lane)})
+                        ->getResult(0);
+      result = vector::InsertOp::create(b, power, result, lane);
+    }
+    return result;
+  }
+  // ln 2 in two parts, the first short enough for n times it to be exact.
+  Value r = fma(n, splat(-0.693145751953125, x), x);
+  r = fma(n, splat(-1.42860682030941723e-6, x), r);
+  Value p = splat(1.9875691500e-4, x);
+  for (double c : {1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2,
+                   1.6666665459e-1, 5.0000001201e-1})
+    p = fma(p, r, splat(c, x));
+  return add(fma(mul(p, r), r, r), splat(1.0, x));
+}
+
 Value VectorMath::exp(Value x) {
   auto limit = [&](arith::CmpFPredicate beyond, double bound) {
     Value end = splat(bound, x);
@@ -61,14 +89,7 @@ Value VectorMath::exp(Value x) {
   Value magic = splat(12582912.0, x);
   Value shifted = fma(x, splat(1.44269504088896341, x), magic);
   Value n = sub(shifted, magic);
-  // ln 2 in two parts, the first short enough for n times it to be exact.
-  Value r = fma(n, splat(-0.693145751953125, x), x);
-  r = fma(n, splat(-1.42860682030941723e-6, x), r);
-  Value p = splat(1.9875691500e-4, x);
-  for (double c : {1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2,
-                   1.6666665459e-1, 5.0000001201e-1})
-    p = fma(p, r, splat(c, x));
-  p = add(fma(mul(p, r), r, r), splat(1.0, x));
+  Value p = expOfRest(x, n);
   // n from the low bits of the sum to the exponent of 2^n; its high bits fall
   // out. A product, so that a NaN stays one.
   Type ints = typeLike(x, b.getI32Type());
@@ -146,6 +167,10 @@ Value VectorMath::fromFloat(Value x, Type element) {
     return x;
   if (element.isF16())
     return arith::TruncFOp::create(b, typeLike(x, element), x);
+  if (machine == Machine::Gpu)
+    return arith::BitcastOp::create(
+        b, typeLike(x, b.getI16Type()),
+        arith::TruncFOp::create(b, typeLike(x, element), x));
   Value bits = arith::BitcastOp::create(b, typeLike(x, b.getI32Type()), x);
   Value high = arith::ShRUIOp::create(b, bits, integer(16, x));
   Value odd = arith::AndIOp::create(b, high, integer(1, x));

@@ -6,12 +6,16 @@
 
 namespace mbc::codegen {
 
+/// Whose instructions arithmetic is written for.
+enum class Machine { X86, Gpu };
+
 /// Emits operations on `vector<N x f32>`; N is that of the operands. Every
 /// fused multiply-add is explicit, so that what is computed does not depend on
 /// how a compiler joins operations. Nothing calls a library.
 class VectorMath {
 public:
-  explicit VectorMath(mlir::ImplicitLocOpBuilder &builder) : b(builder) {}
+  VectorMath(mlir::ImplicitLocOpBuilder &builder, Machine machine)
+      : b(builder), machine(machine) {}
 
   using Value = mlir::Value;
 
@@ -28,9 +32,10 @@ public:
   /// x * y + z, rounded once.
   Value fma(Value x, Value y, Value z);
 
-  /// e^x: 2^n * p(r), |r| <= ln2 / 2; relative error below 2e-7. What would be
-  /// outside of the normal numbers is about the last of them: 2.4e38, 1.2e-38.
-  /// A NaN stays one.
+  /// e^x: 2^n times e^r, |r| <= ln2 / 2; relative error below 2e-7, on GPUs,
+  /// whose instruction gives e^r, below 3e-7. What would be outside of the
+  /// normal numbers is about the last of them: 2.4e38, 1.2e-38. A NaN stays
+  /// one.
   Value exp(Value x);
   Value sigmoid(Value x);
   Value silu(Value x);
@@ -52,11 +57,13 @@ public:
   Value fromFloat(Value x, mlir::Type element);
 
 private:
+  Value expOfRest(Value x, Value n);
   Value erf(Value x);
   Value integer(int32_t value, Value like);
   Value likeWith(mlir::Type element, Value like);
 
   mlir::ImplicitLocOpBuilder &b;
+  const Machine machine;
 };
 
 } // namespace mbc::codegen

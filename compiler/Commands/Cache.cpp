@@ -5,6 +5,7 @@
 #include "runtime/program/Program.h"
 #include "runtime/program/ProgramCache.h"
 
+#include <algorithm>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -18,14 +19,30 @@ std::string timeText(std::chrono::system_clock::time_point time) {
                      fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
 }
 
+/// "1 program and 12 plans"; plans are how GPUs' libraries are best called.
+std::string countText(size_t programs, size_t plans) {
+  std::string text =
+      fmt::format("{} {}", programs, programs == 1 ? "program" : "programs");
+  if (plans)
+    text += fmt::format(" and {} {}", plans, plans == 1 ? "plan" : "plans");
+  return text;
+}
+
+size_t plansOf(const std::vector<ProgramCache::Entry> &entries) {
+  return std::ranges::count(entries, true, &ProgramCache::Entry::isPlan);
+}
+
 Outcome listPrograms(const ProgramCache &cache) {
   TextTable table({3});
   table.row({"PROGRAM", "MODEL", "DTYPE", "SIZE", "LAST USED"});
   Json programs = Json::array();
   uint64_t total = 0;
   std::vector<ProgramCache::Entry> entries = cache.entries();
+  size_t plans = plansOf(entries), count = entries.size() - plans;
   for (const ProgramCache::Entry &entry : entries) {
     total += entry.bytes;
+    if (entry.isPlan)
+      continue;
     std::string name = entry.path.filename().string();
     Json json = Json::object({{"name", name},
                               {"bytes", entry.bytes},
@@ -46,18 +63,18 @@ Outcome listPrograms(const ProgramCache &cache) {
     programs.push(std::move(json));
   }
   Outcome outcome;
-  if (!entries.empty())
+  if (count > 0)
     outcome.text = table.text();
   outcome.text += fmt::format(
-      "{} {} of {}, at most {}, in {}{}\n", entries.size(),
-      entries.size() == 1 ? "program" : "programs", sizeText(total),
-      sizeText(cache.limit()),
+      "{} of {}, at most {}, in {}{}\n", countText(count, plans),
+      sizeText(total), sizeText(cache.limit()),
       cache.folder().empty() ? "no folder" : cache.folder().string(),
       cache.isOff() ? "; the cache is off" : "");
   outcome.json.set("folder", cache.folder().string());
   outcome.json.set("off", cache.isOff());
   outcome.json.set("limit", cache.limit());
   outcome.json.set("bytes", total);
+  outcome.json.set("plans", uint64_t(plans));
   outcome.json.set("programs", std::move(programs));
   return outcome;
 }
@@ -67,13 +84,15 @@ Expected<Outcome> clearPrograms(const ProgramCache &cache) {
   std::vector<ProgramCache::Entry> entries = cache.entries();
   for (const ProgramCache::Entry &entry : entries)
     total += entry.bytes;
+  size_t plans = plansOf(entries), programs = entries.size() - plans;
   MBC_TRY(cache.clear());
   Outcome outcome;
-  outcome.text = fmt::format("removed {} {} of {} from {}\n", entries.size(),
-                             entries.size() == 1 ? "program" : "programs",
-                             sizeText(total), cache.folder().string());
+  outcome.text =
+      fmt::format("removed {} of {} from {}\n", countText(programs, plans),
+                  sizeText(total), cache.folder().string());
   outcome.json = Json::object({{"folder", cache.folder().string()},
-                               {"removed", entries.size()},
+                               {"removed", programs},
+                               {"plans", uint64_t(plans)},
                                {"bytes", total}});
   return outcome;
 }

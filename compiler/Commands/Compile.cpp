@@ -8,6 +8,7 @@
 #include "runtime/commands/DraftOptions.h"
 #include "runtime/core/File.h"
 #include "runtime/core/Text.h"
+#include "runtime/program/GpuCode.h"
 #include "runtime/program/NativeImage.h"
 #include "runtime/program/Program.h"
 
@@ -23,7 +24,7 @@ namespace {
 
 struct CompileCommandOptions {
   std::string folder, config, target, dtype, weightType, chunks, sequences,
-      patches, length;
+      patches, length, gpus;
   std::string firstPhase, lastPhase, dumpFolder;
   ReferenceOptions reference;
   std::vector<std::string> taps;
@@ -44,6 +45,25 @@ Expected<std::vector<uint64_t>> parseCounts(const char *option,
     counts.push_back(count);
     if (item.size() == text.size())
       return counts;
+    text.remove_prefix(item.size() + 1);
+  }
+}
+
+/// "sm_80,sm_90", each once.
+Expected<std::vector<std::string>> parseTargets(std::string_view text) {
+  std::vector<std::string> targets;
+  while (true) {
+    std::string item(text.substr(0, text.find(',')));
+    if (!findGpuTarget(item))
+      return inputError(
+          fmt::format("option '--target' is {}, expected GPUs out of {}; code "
+                      "for processors comes by itself",
+                      quote(item), gpuTargetNames()));
+    if (std::ranges::find(targets, item) != targets.end())
+      return inputError(fmt::format("option '--target' names {} twice", item));
+    targets.push_back(item);
+    if (item.size() == text.size())
+      return targets;
     text.remove_prefix(item.size() + 1);
   }
 }
@@ -76,6 +96,10 @@ Expected<CompileOptions> parseOptions(const CompileCommandOptions &options) {
         chunk, 1 + result.drafts));
   result.taps = options.taps;
   result.targets.assign(codeTargets.begin(), codeTargets.end());
+  if (!options.gpus.empty()) {
+    MBC_ASSIGN(std::vector<std::string> gpus, parseTargets(options.gpus));
+    result.targets.insert(result.targets.end(), gpus.begin(), gpus.end());
+  }
   return result;
 }
 
@@ -271,6 +295,12 @@ void addCompile(CLI::App &root, CommandList &commands) {
       .option("--length", options->length, "N",
               "Tokens that a sequence may have (default: what the model was "
               "made for)");
+  command.option("--target", options->gpus, "GPU[,GPU...]",
+                 ("Architectures of GPUs to bring code of fused operations "
+                  "for, besides that for processors; none of them has to be "
+                  "here: " +
+                  gpuTargetNames())
+                     .c_str());
   options->drafts.declare(command);
   options->reference.declare(command,
                              "Take config.json from here, not from the "

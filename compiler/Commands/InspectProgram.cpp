@@ -5,9 +5,11 @@
 #include "runtime/core/DType.h"
 #include "runtime/core/File.h"
 #include "runtime/core/Text.h"
+#include "runtime/program/GpuCode.h"
 #include "runtime/program/Program.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace fs = std::filesystem;
 
@@ -62,6 +64,10 @@ Expected<Outcome> inspectProgram(const fs::path &path) {
                                     sizeText(weightBytes))});
   facts.row({"states", fmt::format("{}", fmt::join(states, ", "))});
   facts.row({"kernels", fmt::format("{}", program->kernels.size())});
+  std::vector<std::string> targets = codeNames(*program);
+  facts.row({"code", targets.empty()
+                         ? "none"
+                         : fmt::format("{}", fmt::join(targets, ", "))});
   facts.row({"bytes", sizeText(bytes)});
   facts.row({"abi", fmt::format("{}", program->abi)});
   facts.row({"digest", program->digest});

@@ -35,6 +35,8 @@ program::ProgramT restOf(program::ProgramT program) {
   program.kernels.clear();
   program.entries.clear();
   program.code.clear();
+  program.gpu_entries.clear();
+  program.gpu_code.clear();
   program.functions.clear();
   program.locations.clear();
   program.length = 0;
@@ -167,10 +169,12 @@ void Importer::addCommand(const program::CommandT &command) {
     SmallVector<Value> views;
     for (uint32_t operand : rows->operands)
       views.push_back(view(operand));
-    RowsOp::create(builder, loc, symbol(program.kernels[rows->kernel]->name),
-                   views,
-                   rows->code < 0 ? FlatSymbolRefAttr()
-                                  : symbol(program.entries[rows->code]->name));
+    RowsOp::create(
+        builder, loc, symbol(program.kernels[rows->kernel]->name), views,
+        rows->code < 0 ? FlatSymbolRefAttr()
+                       : symbol(program.entries[rows->code]->name),
+        rows->gpu < 0 ? FlatSymbolRefAttr()
+                      : symbol(program.gpu_entries[rows->gpu]->name));
   } else if (const auto *angles = op.AsAngles()) {
     Value positions = view(angles->positions);
     AnglesOp::create(builder, loc,
@@ -308,6 +312,20 @@ void Importer::addDeclarations() {
         builder, unknown, code->target,
         ArrayRef(reinterpret_cast<const int8_t *>(code->image.data()),
                  code->image.size()));
+  for (const auto &entry : program.gpu_entries) {
+    SmallVector<int64_t> rows, parts;
+    for (const program::GpuTask &task : entry->tasks) {
+      rows.push_back(task.rows());
+      parts.push_back(task.parts());
+    }
+    GpuEntryOp::create(builder, unknown, entry->name, entry->threads,
+                       entry->shared, rows, parts);
+  }
+  for (const auto &code : program.gpu_code)
+    GpuImageOp::create(
+        builder, unknown, code->target, code->ptx,
+        ArrayRef(reinterpret_cast<const int8_t *>(code->cubin.data()),
+                 code->cubin.size()));
 }
 
 void Importer::addFile(ProgramOp op) {
@@ -401,6 +419,8 @@ FailureOr<program::ProgramT> exportProgramFile(ModuleOp module) {
   file.kernels = std::move(said.kernels);
   file.entries = std::move(said.entries);
   file.code = std::move(said.code);
+  file.gpu_entries = std::move(said.gpu_entries);
+  file.gpu_code = std::move(said.gpu_code);
   file.functions = std::move(said.functions);
   file.locations = std::move(said.locations);
   if (said.vision)

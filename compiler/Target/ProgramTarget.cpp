@@ -71,12 +71,33 @@ public:
       table->target = image.getTarget().str();
       table->image.assign(image.getBytes().begin(), image.getBytes().end());
     }
+    addGpuCode();
     for (auto function : op.getOps<FuncOp>())
       addFunction(function);
     return std::move(program);
   }
 
 private:
+  void addGpuCode() {
+    for (auto entry : op.getOps<GpuEntryOp>()) {
+      index[entry] = program.gpu_entries.size();
+      auto &table = program.gpu_entries.emplace_back(
+          std::make_unique<program::GpuEntryT>());
+      table->name = entry.getSymName().str();
+      table->threads = entry.getThreads();
+      table->shared = entry.getShared();
+      for (auto [rows, parts] : llvm::zip(entry.getRows(), entry.getParts()))
+        table->tasks.emplace_back(rows, parts);
+    }
+    for (auto image : op.getOps<GpuImageOp>()) {
+      auto &table =
+          program.gpu_code.emplace_back(std::make_unique<program::GpuCodeT>());
+      table->target = image.getTarget().str();
+      table->ptx = image.getPtx().str();
+      table->cubin.assign(image.getCubin().begin(), image.getCubin().end());
+    }
+  }
+
   void addWeight(WeightOp weight) {
     index[weight] = program.weights.size();
     auto &table =
@@ -265,6 +286,8 @@ private:
             table.operands.push_back(view(operand));
           if (rows.getCodeAttr())
             table.code = symbol(rows.getCodeAttr());
+          if (rows.getGpuAttr())
+            table.gpu = symbol(rows.getGpuAttr());
           out.Set(std::move(table));
         })
         .Case([&](AnglesOp angles) {

@@ -148,6 +148,22 @@ LogicalResult ImageOp::verify() {
   return success();
 }
 
+LogicalResult GpuEntryOp::verify() {
+  // (X31) a launch has tasks, each of rows and parts.
+  if (getRows().empty() || getRows().size() != getParts().size())
+    return emitOpError() << "has " << getRows().size()
+                         << " tasks with rows and " << getParts().size()
+                         << " with parts, expected as many, and one at least";
+  return success();
+}
+
+LogicalResult GpuImageOp::verify() {
+  // (X16)
+  if (getTarget().empty() || getPtx().empty())
+    return emitOpError("needs a target and text");
+  return success();
+}
+
 LogicalResult FuncOp::verify() {
   // (X06) the arguments are the inputs and the outputs.
   if (getBody().getNumArguments() !=
@@ -328,6 +344,9 @@ LogicalResult RowsOp::verifySymbolUses(SymbolTableCollection &symbols) {
   // (X16) of row kernels: their code is an entry of the program.
   if (getCodeAttr() &&
       failed(lookup<EntryOp>(*this, symbols, getCodeAttr(), "entry")))
+    return failure();
+  if (getGpuAttr() &&
+      failed(lookup<GpuEntryOp>(*this, symbols, getGpuAttr(), "gpu_entry")))
     return failure();
   // (X12) loads and stores are of the size of their views' rows, and all views
   // but weights have the same rows.

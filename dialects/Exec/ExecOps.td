@@ -111,6 +111,35 @@ def Exec_ImageOp : Exec_Op<"image", [HasParent<"ProgramOp">]> {
   let hasVerifier = 1;
 }
 
+def Exec_GpuEntryOp : Exec_Op<"gpu_entry", [Symbol, HasParent<"ProgramOp">]> {
+  let summary = "a row kernel for GPUs, for operands of one layout";
+  let description = [{
+    A launch has blocks of `threads`, and `shared` bytes beyond those that the
+    kernel has itself: for each task `parts` blocks for so many times `rows`
+    rows as cover all of them.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$threads,
+                       I64Attr:$shared, DenseI64ArrayAttr:$rows,
+                       DenseI64ArrayAttr:$parts);
+  let assemblyFormat = [{
+    $sym_name `threads` $threads `shared` $shared `rows` $rows `parts` $parts
+    attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def Exec_GpuImageOp : Exec_Op<"gpu_image", [HasParent<"ProgramOp">]> {
+  let summary = "every kernel for GPUs, for an architecture";
+  let description = [{
+    `ptx` is assembled by the driver; `cubin` is what an assembler made of it
+    for this architecture, where there was one.
+  }];
+  let arguments = (ins StrAttr:$target, StrAttr:$ptx,
+                       DenseI8ArrayAttr:$cubin);
+  let assemblyFormat = "$target $ptx `cubin` $cubin attr-dict";
+  let hasVerifier = 1;
+}
+
 def Exec_FuncOp : Exec_Op<"func", [IsolatedFromAbove, Symbol, NoTerminator,
                                    SingleBlock, HasParent<"ProgramOp">]> {
   let summary = "a function over at most `rows` packed tokens";
@@ -195,11 +224,14 @@ def Exec_PlaceOp : Exec_Command<"place",
 }
 def Exec_RowsOp : Exec_Op<"rows", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "a row kernel over every row";
-  let description = [{ `code`: the entry that does the same for these views. }];
+  let description = [{
+    `code`: the entry that does the same for these views, `gpu`: that for GPUs.
+  }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<Exec_View>:$views,
-                       OptionalAttr<FlatSymbolRefAttr>:$code);
+                       OptionalAttr<FlatSymbolRefAttr>:$code,
+                       OptionalAttr<FlatSymbolRefAttr>:$gpu);
   let assemblyFormat = [{
-    $kernel `(` $views `)` (`code` $code^)? attr-dict `:` type($views)
+    $kernel `(` $views `)` (`code` $code^)? (`gpu` $gpu^)? attr-dict `:` type($views)
   }];
 }
 def Exec_AnglesOp : Exec_Op<"angles", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {

@@ -4,6 +4,7 @@
 #include "runtime/commands/TextTable.h"
 #include "runtime/core/Text.h"
 #include "runtime/io/NumberText.h"
+#include "runtime/program/GpuCode.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -87,6 +88,11 @@ void reportCost(const program::ProgramT &program, bool tables,
                                            {"arena_bytes", memory.arena},
                                            {"port_bytes", memory.ports},
                                            {"peak_bytes", memory.total()}}));
+  std::vector<std::string> code = codeNames(program);
+  Json codeList = Json::array();
+  for (const std::string &name : code)
+    codeList.push(name);
+  outcome.json.set("code", std::move(codeList));
   if (!tables)
     return;
   outcome.text += "\n" + parts.text() + "\n" + functions.text();
@@ -97,6 +103,9 @@ void reportCost(const program::ProgramT &program, bool tables,
       groupedNumber(cost.slots), groupedNumber(program.sequences),
       groupedNumber(program.length), sizeText(memory.states),
       sizeText(memory.arena), sizeText(memory.ports));
+  outcome.text += fmt::format(
+      "code of fused operations: {}\n",
+      code.empty() ? "none" : fmt::format("{}", fmt::join(code, ", ")));
 }
 
 } // namespace mbc

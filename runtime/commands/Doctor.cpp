@@ -9,6 +9,7 @@
 #include "runtime/program/ProgramCache.h"
 #ifdef MBC_HAS_CUDA
 #include "runtime/cuda/CublasLt.h"
+#include "runtime/cuda/Cudnn.h"
 #include "runtime/cuda/Device.h"
 #endif
 
@@ -58,6 +59,13 @@ void examineProcessor(Findings &findings, Json &json) {
 }
 
 #ifdef MBC_HAS_CUDA
+void foundLibrary(Findings &findings, Json &json, const char *name,
+                  const char *key, const std::string &version,
+                  const std::string &path) {
+  findings.found(name, fmt::format("{}, {}", version, path));
+  json.set(key, Json::object({{"version", version}, {"path", path}}));
+}
+
 void examineGpus(Findings &findings, Json &json) {
   Json gpus = Json::array();
   auto devices = cuda::listDevices();
@@ -82,19 +90,24 @@ void examineGpus(Findings &findings, Json &json) {
          {"compute_capability", fmt::format("{}.{}", gpu.major, gpu.minor)}}));
   }
   json.set("gpus", std::move(gpus));
-  auto library = cuda::cublasLt();
-  if (!library) {
+  if (auto library = cuda::cublasLt()) {
+    size_t number = (*library)->version;
+    foundLibrary(findings, json, "cuBLASLt", "cublaslt",
+                 fmt::format("{}.{}.{}", number / 10000, number / 100 % 100,
+                             number % 100),
+                 (*library)->path);
+  } else {
     findings.missing("cuBLASLt", library.error().message,
                      "matrix products of many rows are mbc's own, many times "
                      "slower");
-    return;
   }
-  size_t number = (*library)->version;
-  std::string text =
-      fmt::format("{}.{}.{}", number / 10000, number / 100 % 100, number % 100);
-  findings.found("cuBLASLt", fmt::format("{}, {}", text, (*library)->path));
-  json.set("cublaslt",
-           Json::object({{"version", text}, {"path", (*library)->path}}));
+  if (auto library = cuda::cudnn())
+    foundLibrary(findings, json, "cuDNN", "cudnn",
+                 cuda::cudnnVersionText((*library)->version), (*library)->path);
+  else
+    findings.missing("cuDNN", library.error().message,
+                     "attention of prompts in 16 bits is mbc's own, which "
+                     "takes longer the longer they are");
 }
 #else
 void examineGpus(Findings &findings, Json &json) {

@@ -6,10 +6,22 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
+#include <cstring>
 #include <dlfcn.h>
 #include <fmt/format.h>
 
 namespace mbc::cuda {
+
+/// Algorithms that are measured, and how many of them again.
+constexpr int mostProposals = 16, finalists = 4;
+/// Products of more rows are bound by the device's power, not by its memory:
+/// which algorithm was fastest for a moment, or in turn with others, says
+/// nothing of a device that is kept busy, where the library's first was 8%
+/// faster.
+constexpr int64_t mostMeasuredRows = 256;
+/// Another than the library's first is taken where its time is this part of it.
+constexpr float worthChanging = 0.97f;
 
 /// What the library may use between its kernels; its best ones on sm_90 ask
 /// for 32 MiB.
@@ -48,6 +60,13 @@ Status CublasLt::checked(cublasStatus_t status, const char *what) const {
                                  library.cublasLtGetStatusString(status)));
 }
 
+CublasLt::CublasLt(const CublasLtLibrary &library, const Device &device)
+    : library(library), device(device),
+      kept(device, fmt::format("cuBLASLt {}", library.version)) {
+  const char *tune = std::getenv("MBC_CUDA_TUNE");
+  tunes = !tune || std::string_view(tune) != "off";
+}
+
 Expected<std::unique_ptr<CublasLt>> CublasLt::create(const Device &device) {
   MBC_ASSIGN(const CublasLtLibrary *library, cublasLt());
   std::unique_ptr<CublasLt> result(new CublasLt(*library, device));
@@ -83,8 +102,8 @@ static int alignmentOf(const void *data, int64_t stride, Elem elem) {
   return 1 << std::countr_zero(bits);
 }
 
-Status CublasLt::makePlan(Plan &plan, const ProductArguments &product,
-                          int64_t m) {
+Status CublasLt::describe(Plan &plan, const ProductArguments &product,
+                          int64_t m) const {
   const CublasLtLibrary &l = library;
   MBC_TRY(checked(l.cublasLtMatmulDescCreate(&plan.operation,
                                              CUBLAS_COMPUTE_32F, CUDA_R_32F),
@@ -114,7 +133,12 @@ Status CublasLt::makePlan(Plan &plan, const ProductArguments &product,
                  product.ldw));
   MBC_TRY(layout(plan.x, product.xElem, product.k, m, product.ldx));
   MBC_TRY(layout(plan.out, product.outElem, product.n, m, product.ldo));
+  return {};
+}
 
+Expected<CublasLt::Algorithms>
+CublasLt::proposals(const Plan &plan, const ProductArguments &product) const {
+  const CublasLtLibrary &l = library;
   cublasLtMatmulPreference_t preference = nullptr;
   MBC_TRY(checked(l.cublasLtMatmulPreferenceCreate(&preference),
                   "to describe a product"));
@@ -124,6 +148,8 @@ Status CublasLt::makePlan(Plan &plan, const ProductArguments &product,
                                            sizeof(value));
   };
   prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspaceBytes);
+  prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+         uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
          alignmentOf(product.weight, product.ldw, product.weightElem));
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
@@ -131,15 +157,116 @@ Status CublasLt::makePlan(Plan &plan, const ProductArguments &product,
   int out = alignmentOf(product.out, product.ldo, product.outElem);
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, out);
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out);
-  cublasLtMatmulHeuristicResult_t result{};
+  cublasLtMatmulHeuristicResult_t results[mostProposals] = {};
   int found = 0;
   cublasStatus_t status = l.cublasLtMatmulAlgoGetHeuristic(
       handle, plan.operation, plan.weight, plan.x, plan.out, plan.out,
-      preference, 1, &result, &found);
+      preference, mostProposals, results, &found);
   l.cublasLtMatmulPreferenceDestroy(preference);
+  Algorithms algorithms;
   // A combination that it does not take is no failure.
-  plan.found = status == CUBLAS_STATUS_SUCCESS && found > 0;
-  plan.algorithm = result.algo;
+  if (status == CUBLAS_STATUS_SUCCESS)
+    for (int i = 0; i < found; ++i)
+      if (results[i].state == CUBLAS_STATUS_SUCCESS)
+        algorithms.push_back(results[i].algo);
+  return algorithms;
+}
+
+bool CublasLt::takes(const Plan &plan,
+                     const cublasLtMatmulAlgo_t &algorithm) const {
+  cublasLtMatmulHeuristicResult_t result{};
+  return library.cublasLtMatmulAlgoCheck(handle, plan.operation, plan.weight,
+                                         plan.x, plan.out, plan.out, &algorithm,
+                                         &result) == CUBLAS_STATUS_SUCCESS &&
+         result.workspaceSize <= workspaceBytes;
+}
+
+Expected<float> CublasLt::millisecondsOf(const Plan &plan,
+                                         const ProductArguments &product,
+                                         const cublasLtMatmulAlgo_t &algorithm,
+                                         int repeats) const {
+  Profile profile(device.api());
+  MBC_TRY(profile.time("", device.stream(), [&]() -> Status {
+    for (int i = 0; i < repeats; ++i)
+      MBC_TRY(launch(plan, product, algorithm));
+    return {};
+  }));
+  MBC_TRY(device.wait("measuring a product"));
+  MBC_ASSIGN(auto times, profile.collect());
+  return static_cast<float>(times.begin()->second.milliseconds) /
+         static_cast<float>(repeats);
+}
+
+Status CublasLt::choose(Plan &plan, const ProductArguments &product,
+                        const Algorithms &algorithms) const {
+  struct Timed {
+    float milliseconds;
+    const cublasLtMatmulAlgo_t *algorithm;
+  };
+  std::vector<Timed> timed;
+  for (const cublasLtMatmulAlgo_t &algorithm : algorithms) {
+    // The first run of a kernel loads it.
+    MBC_TRY(millisecondsOf(plan, product, algorithm, 1));
+    MBC_ASSIGN(float milliseconds, millisecondsOf(plan, product, algorithm, 2));
+    timed.push_back({milliseconds, &algorithm});
+  }
+  // The library's own choice stays among them, in front.
+  std::stable_sort(timed.begin() + 1, timed.end(),
+                   [](const Timed &a, const Timed &b) {
+                     return a.milliseconds < b.milliseconds;
+                   });
+  timed.resize(std::min<size_t>(timed.size(), finalists));
+  // In turn, so that a clock that changes meanwhile does so for all.
+  for (Timed &one : timed)
+    one.milliseconds = 0;
+  for (int round = 0; round < 3; ++round)
+    for (Timed &one : timed) {
+      MBC_ASSIGN(float milliseconds,
+                 millisecondsOf(plan, product, *one.algorithm, 5));
+      one.milliseconds += milliseconds;
+    }
+  const Timed &best =
+      *std::ranges::min_element(timed, {}, &Timed::milliseconds);
+  bool better = best.milliseconds < worthChanging * timed.front().milliseconds;
+  plan.algorithm = *(better ? best : timed.front()).algorithm;
+  return {};
+}
+
+/// Rows of which a choice is made: up to the next of 1, 1.5, 2, 3, 4, 6 ...
+static int64_t rowsOfChoice(int64_t m) {
+  auto above = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(m)));
+  return m <= above / 4 * 3 ? above / 4 * 3 : above;
+}
+
+Status CublasLt::makePlan(Plan &plan, const ProductArguments &product,
+                          int64_t m) {
+  MBC_TRY(describe(plan, product, m));
+  std::string what = fmt::format(
+      "product {} {} {} | {} {} {} | {} {} {} {} | {} {} {}", rowsOfChoice(m),
+      product.n, product.k, product.ldx, product.ldw, product.ldo,
+      int(product.xElem), int(product.weightElem), int(product.outElem),
+      product.bias ? int(product.biasElem) : -1,
+      alignmentOf(product.weight, product.ldw, product.weightElem),
+      alignmentOf(product.x, product.ldx, product.xElem),
+      alignmentOf(product.out, product.ldo, product.outElem));
+  bool tuned = tunes && m <= mostMeasuredRows;
+  if (tuned)
+    if (std::optional<std::string> bytes = kept.find(what);
+        bytes && bytes->size() == sizeof(plan.algorithm)) {
+      std::memcpy(&plan.algorithm, bytes->data(), sizeof(plan.algorithm));
+      if (plan.found = takes(plan, plan.algorithm); plan.found)
+        return {};
+    }
+  MBC_ASSIGN(Algorithms algorithms, proposals(plan, product));
+  plan.found = !algorithms.empty();
+  if (!plan.found)
+    return {};
+  plan.algorithm = algorithms.front();
+  if (algorithms.size() == 1 || !tuned || device.isCapturing())
+    return {};
+  MBC_TRY(choose(plan, product, algorithms));
+  kept.store(what, {reinterpret_cast<const char *>(&plan.algorithm),
+                    sizeof(plan.algorithm)});
   return {};
 }
 
@@ -174,15 +301,20 @@ Expected<bool> CublasLt::multiply(const ProductArguments &product, int64_t m) {
                         plan->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
                         &product.bias, sizeof(product.bias)),
                     "to take a bias"));
-  float one = 1, zero = 0;
-  MBC_TRY(checked(
-      library.cublasLtMatmul(handle, plan->operation, &one, product.weight,
-                             plan->weight, product.x, plan->x, &zero,
-                             product.out, plan->out, product.out, plan->out,
-                             &plan->algorithm, workspace.data(), workspaceBytes,
-                             reinterpret_cast<cudaStream_t>(device.stream())),
-      "a product"));
+  MBC_TRY(launch(*plan, product, plan->algorithm));
   return true;
+}
+
+Status CublasLt::launch(const Plan &plan, const ProductArguments &product,
+                        const cublasLtMatmulAlgo_t &algorithm) const {
+  float one = 1, zero = 0;
+  return checked(
+      library.cublasLtMatmul(handle, plan.operation, &one, product.weight,
+                             plan.weight, product.x, plan.x, &zero, product.out,
+                             plan.out, product.out, plan.out, &algorithm,
+                             workspace.data(), workspaceBytes,
+                             reinterpret_cast<cudaStream_t>(device.stream())),
+      "a product");
 }
 
 } // namespace mbc::cuda

@@ -1,13 +1,14 @@
 //===- CublasLt.h - Matrix products of cuBLASLt -----------------*- C++ -*-===//
 #pragma once
 
-#include "runtime/cuda/Device.h"
+#include "runtime/cuda/KeptPlans.h"
 #include "runtime/cuda/kernels/Arguments.h"
 
 #include <cublasLt.h>
 #include <map>
 #include <memory>
 #include <tuple>
+#include <vector>
 
 namespace mbc::cuda {
 
@@ -29,7 +30,8 @@ constexpr size_t leastCublasLt = 120800;
   X(cublasLtMatmulPreferenceCreate)                                            \
   X(cublasLtMatmulPreferenceDestroy)                                           \
   X(cublasLtMatmulPreferenceSetAttribute)                                      \
-  X(cublasLtMatmulAlgoGetHeuristic)
+  X(cublasLtMatmulAlgoGetHeuristic)                                            \
+  X(cublasLtMatmulAlgoCheck)
 
 struct CublasLtLibrary {
 #define MBC_CUBLASLT_MEMBER(name) decltype(&::name) name;
@@ -43,8 +45,12 @@ struct CublasLtLibrary {
 /// or the version that is too old.
 Expected<const CublasLtLibrary *> cublasLt();
 
-/// Products on one device, with the algorithm that the library thinks best for
-/// each shape.
+/// Products on one device. Of at most 256 rows the fastest of the algorithms
+/// that the library proposes is taken, as it was measured when the shape first
+/// came, on the very arrays (some milliseconds); that is kept on disk. Of more
+/// rows, with MBC_CUDA_TUNE=off, and while a launch is captured it is the
+/// library's first. Algorithms whose sums have no fixed order, or are rounded
+/// to 16 bits in between, are left out.
 class CublasLt {
 public:
   static Expected<std::unique_ptr<CublasLt>> create(const Device &device);
@@ -56,8 +62,7 @@ public:
   Expected<bool> multiply(const ProductArguments &product, int64_t m);
 
 private:
-  CublasLt(const CublasLtLibrary &library, const Device &device)
-      : library(library), device(device) {}
+  CublasLt(const CublasLtLibrary &library, const Device &device);
 
   /// What decides an algorithm.
   using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
@@ -68,15 +73,34 @@ private:
     cublasLtMatmulAlgo_t algorithm{};
     bool found = false;
   };
+  using Algorithms = std::vector<cublasLtMatmulAlgo_t>;
   Status checked(cublasStatus_t status, const char *what) const;
   Expected<Plan *> planFor(const ProductArguments &product, int64_t m);
   Status makePlan(Plan &plan, const ProductArguments &product, int64_t m);
+  Status describe(Plan &plan, const ProductArguments &product, int64_t m) const;
+  /// The library's proposals, best first; none of a product that it does not
+  /// take.
+  Expected<Algorithms> proposals(const Plan &plan,
+                                 const ProductArguments &product) const;
+  /// Makes the fastest of `algorithms` the plan's.
+  Status choose(Plan &plan, const ProductArguments &product,
+                const Algorithms &algorithms) const;
+  Expected<float> millisecondsOf(const Plan &plan,
+                                 const ProductArguments &product,
+                                 const cublasLtMatmulAlgo_t &algorithm,
+                                 int repeats) const;
+  /// Whether an algorithm computes a plan's product.
+  bool takes(const Plan &plan, const cublasLtMatmulAlgo_t &algorithm) const;
+  Status launch(const Plan &plan, const ProductArguments &product,
+                const cublasLtMatmulAlgo_t &algorithm) const;
 
   const CublasLtLibrary &library;
   const Device &device;
   cublasLtHandle_t handle = nullptr;
   Memory workspace;
   std::map<Key, Plan> plans;
+  KeptPlans kept;
+  bool tunes;
 };
 
 } // namespace mbc::cuda

@@ -161,6 +161,12 @@ Status Device::download(void *host, const void *device, uint64_t bytes,
                  what);
 }
 
+bool Device::isCapturing() const {
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  return driver.cuStreamIsCapturing(queue, &status) != CUDA_SUCCESS ||
+         status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 Status Device::wait(const std::string &what) const {
   return checked(driver.cuStreamSynchronize(queue), what);
 }

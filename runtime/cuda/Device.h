@@ -69,6 +69,8 @@ public:
                 const std::string &what) const;
   Status download(void *host, const void *device, uint64_t bytes,
                   const std::string &what) const;
+  /// Whether what is put on the stream now becomes a graph.
+  bool isCapturing() const;
   /// Waits for all that was asked for. What failed meanwhile is said here.
   Status wait(const std::string &what) const;
 

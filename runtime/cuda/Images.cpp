@@ -20,6 +20,7 @@ MBC_IMAGE(Decode)
 MBC_IMAGE(Experts)
 MBC_IMAGE(Flash)
 MBC_IMAGE(Grouped)
+MBC_IMAGE(Prefill)
 MBC_IMAGE(Products)
 MBC_IMAGE(Rows)
 
@@ -27,9 +28,9 @@ namespace mbc::cuda {
 
 std::span<const unsigned char *const> images() {
   static const unsigned char *const all[] = {
-      mbcCudaImageAttention, mbcCudaImageChoose, mbcCudaImageDecode,
-      mbcCudaImageExperts,   mbcCudaImageFlash,  mbcCudaImageGrouped,
-      mbcCudaImageProducts,  mbcCudaImageRows};
+      mbcCudaImageAttention, mbcCudaImageChoose,   mbcCudaImageDecode,
+      mbcCudaImageExperts,   mbcCudaImageFlash,    mbcCudaImageGrouped,
+      mbcCudaImagePrefill,   mbcCudaImageProducts, mbcCudaImageRows};
   return all;
 }
 

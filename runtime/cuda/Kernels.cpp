@@ -24,6 +24,17 @@ Expected<std::unique_ptr<Kernels>> Kernels::load(const Device &device) {
   return result;
 }
 
+Expected<bool> Kernels::add(const void *image, const std::string &what) {
+  CUmodule module = nullptr;
+  CUresult status = device.api().cuModuleLoadData(&module, image);
+  if (status == CUDA_ERROR_NO_BINARY_FOR_GPU)
+    return false;
+  MBC_TRY(checked(status, "loading " + what));
+  modules.push_back(module);
+  MBC_TRY(enter(module));
+  return true;
+}
+
 Kernels::~Kernels() {
   for (CUmodule module : modules)
     if (module)

@@ -37,9 +37,17 @@ public:
     return launch(name, shape, list);
   }
 
+  /// The same for arguments by their addresses.
+  Status launch(const char *name, const Shape &shape, void **arguments);
+
+  /// Adds the kernels of a program's cubin or PTX; false where it is for
+  /// another architecture. `what` names it in errors.
+  Expected<bool> add(const void *image, const std::string &what);
+  /// Some are for a single architecture.
+  bool has(const char *name) const { return functions.contains(name); }
+
 private:
   explicit Kernels(const Device &device) : device(device) {}
-  Status launch(const char *name, const Shape &shape, void **arguments);
   Status enter(CUmodule module);
 
   struct Function {

@@ -36,6 +36,8 @@ static int32_t partsOf(int64_t rows, int64_t longest) {
 }
 
 uint64_t Launcher::partialBytes(const AttentionArguments &arguments) const {
+  if (std::optional<CudnnShape> shape = prefillShape(arguments))
+    return *session.cudnn()->scratchFor(*shape);
   int64_t parts = partsOf(bound.rows, longest);
   return parts == 1 ? 0
                     : uint64_t(bound.rows) * arguments.kv * arguments.group *
@@ -43,6 +45,8 @@ uint64_t Launcher::partialBytes(const AttentionArguments &arguments) const {
 }
 
 Status Launcher::attend(AttentionArguments arguments, std::byte *work) {
+  if (std::optional<CudnnShape> shape = prefillShape(arguments))
+    return prefill(*shape, arguments, work);
   MBC_ASSIGN(bool done, flash(arguments));
   if (done)
     return {};
@@ -152,6 +156,7 @@ Status Launcher::attentionOfParts(const program::AttentionT &command) {
   arguments.keyHead = k.strides[1];
   arguments.valueHead = v.strides[1];
   arguments.elem = k.elem;
+  severalParts = ends != nullptr;
   // A part has as many rows as the call at most.
   longest = bound.rows;
   uint64_t bytes = aligned(uint64_t(bound.rows) * sizeof(RowPlace));
@@ -189,6 +194,15 @@ Status Launcher::latentAttention(const program::LatentAttentionT &command,
   const program::StateT &table = *program.states[command.state];
   View q = view(command.q_nope), up = view(command.up), out = view(command.out);
   int64_t heads = q.dims[1], width = latent.dims[1];
+  if (!command.absorbed) {
+    MBC_ASSIGN(bool done, expandedAttention({q, view(command.q_rope), up, out,
+                                             stateAt(command.state, 0, layer),
+                                             stateAt(command.state, 1, layer),
+                                             elemOf(table.dtype), width},
+                                            static_cast<float>(command.scale)));
+    if (done)
+      return {};
+  }
   // Queries against latents, and what they see: float32 [rows, heads, latent].
   View turned{};
   turned.elem = Elem::F32;

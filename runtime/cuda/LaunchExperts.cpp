@@ -3,6 +3,8 @@
 
 #include "runtime/cuda/Launcher.h"
 
+#include <algorithm>
+
 namespace mbc::cuda {
 
 Status Launcher::route(const program::RouteT &command) {
@@ -26,9 +28,10 @@ Status Launcher::route(const program::RouteT &command) {
   arguments.method = static_cast<int32_t>(command.method);
   arguments.renorm = command.renorm;
   arguments.scale = static_cast<float>(command.scale);
-  // Scores, choices, those of groups, and what is taken of both.
-  auto shared =
-      static_cast<unsigned>(arguments.experts * 9 + arguments.groups * 5);
+  // Scores and orders of experts, orders of groups, the chosen.
+  auto shared = static_cast<unsigned>(
+      (2 * arguments.experts + arguments.groups + arguments.topk) *
+      sizeof(float));
   return session.kernels->launch(
       "mbc_route", {.x = rowsIn(logits), .threads = 32, .shared = shared},
       arguments, countOf(logits));
@@ -37,8 +40,11 @@ Status Launcher::route(const program::RouteT &command) {
 Status Launcher::group(const program::GroupT &command) {
   View ids = view(command.ids), place = view(command.place),
        offsets = view(command.offsets);
+  // Few rows a thread, which go through them one after another.
+  auto threads = static_cast<unsigned>(
+      std::clamp<int64_t>((rowsIn(ids) + 31) / 32 * 32, 32, 1024));
   return session.kernels->launch(
-      "mbc_group", {.x = offsets.dims[0] - 1, .threads = 256},
+      "mbc_group", {.x = offsets.dims[0] - 1, .threads = threads},
       static_cast<const int32_t *>(ids.data), ids.strides[0],
       static_cast<int32_t *>(place.data), place.strides[0],
       static_cast<int32_t *>(offsets.data), static_cast<int>(ids.dims[1]),
@@ -49,16 +55,18 @@ Status Launcher::scatter(const program::ScatterT &command) {
   View x = view(command.x), place = view(command.place),
        out = view(command.out);
   return session.kernels->launch(
-      "mbc_scatter", {.x = rowsIn(x), .threads = threadsFor(x.dims[1])}, x,
-      place, out, countOf(x));
+      "mbc_scatter",
+      {.x = rowsIn(x),
+       .threads = threadsFor(x.dims[1] * elemBytes(x.elem) / 16)},
+      x, place, out, countOf(x));
 }
 
 Status Launcher::combine(const program::CombineT &command) {
   View y = view(command.y), weights = view(command.weights),
        place = view(command.place), out = view(command.out);
   return session.kernels->launch(
-      "mbc_combine", {.x = rowsIn(out), .threads = threadsFor(out.dims[1])}, y,
-      weights, place, out, countOf(out));
+      "mbc_combine", {.x = rowsIn(out), .threads = threadsFor(out.dims[1] / 8)},
+      y, weights, place, out, countOf(out));
 }
 
 } // namespace mbc::cuda

@@ -40,15 +40,13 @@ static bool inWholePieces(const ProductArguments &product) {
 
 /// Empty: there are too many.
 static std::string kernelOfFewRows(const ProductArguments &product, int64_t m) {
+  if (m > 8)
+    return "";
   if (product.weightElem == Elem::F32)
-    return m <= 1   ? "mbc_row_products_f32_1"
-           : m <= 8 ? "mbc_row_products_f32_8"
-                    : "";
+    return m <= 1 ? "mbc_row_products_f32_1" : "mbc_row_products_f32_8";
   const char *type = product.weightElem == Elem::BF16 ? "bf16" : "f16";
-  if (m <= 1)
-    return fmt::format("mbc_row_products_{}_1", type);
-  return m <= 16 ? fmt::format("mbc_few_rows_{}_{}", type, m <= 8 ? 8 : 16)
-                 : "";
+  return m <= 1 ? fmt::format("mbc_row_products_{}_1", type)
+                : fmt::format("mbc_few_rows_{}", type);
 }
 
 Status Launcher::multiply(const ProductArguments &product, int64_t m,
@@ -66,10 +64,12 @@ Status Launcher::multiply(const ProductArguments &product, int64_t m,
     }
   if (session.products) {
     bool done = false;
-    MBC_TRY(session.gpu->timed("cuBLASLt", [&]() -> Status {
-      MBC_ASSIGN(done, session.products->multiply(product, m));
-      return {};
-    }));
+    MBC_TRY(session.gpu->timed(
+        fmt::format("cuBLASLt {} x {} x {}", m, product.n, product.k),
+        [&]() -> Status {
+          MBC_ASSIGN(done, session.products->multiply(product, m));
+          return {};
+        }));
     if (done)
       return {};
   }
@@ -93,8 +93,12 @@ Expected<bool> Launcher::multiplyGroups(const ProductArguments &product,
   // Of how many rows a group is, the host knows no more than the mean of those
   // that may have some.
   int64_t used = std::min<int64_t>(product.groups, m);
-  constexpr int64_t fewRows = 12, fewerRows = 96, rowColumns = 16;
-  if (m <= fewRows * used) {
+  constexpr int64_t tileColumns = 128, fewRows = 4, someRows = 32,
+                    manyRows = 96, rowColumns = 16;
+  int64_t across = (product.n + tileColumns - 1) / tileColumns;
+  int64_t processors = session.gpu->facts().processors;
+  if (m <= fewRows * used ||
+      (m <= someRows * used && across * used < 2 * processors)) {
     MBC_TRY(session.kernels->launch(
         fmt::format("mbc_grouped_{}_rows", type).c_str(),
         {.x = (product.n + rowColumns - 1) / rowColumns,
@@ -103,15 +107,18 @@ Expected<bool> Launcher::multiplyGroups(const ProductArguments &product,
         product, count));
     return true;
   }
-  // A stage is a tile's rows of both sides; three or four of them are 96 KB.
-  constexpr int64_t columns = 128, stages = 96 * 1024;
-  int64_t rows = m <= fewerRows * used ? 64 : 128;
-  int64_t tiles = (m / rows + used) * ((product.n + columns - 1) / columns);
+  int64_t tileRows = m <= manyRows * used ? 64 : 128;
+  // Blocks that a processor has room for.
+  int64_t blocks = processors * (tileRows == 64 ? 3 : 2);
+  std::string name = fmt::format("mbc_grouped_{}_Warpgroup_{}", type, tileRows);
+  if (session.gpu->facts().major != 9 || !session.kernels->has(name.c_str()))
+    name = fmt::format("mbc_grouped_{}_Warps_{}", type, tileRows);
+  // Three stages, of rows of 128 bytes of both sides.
   MBC_TRY(session.kernels->launch(
-      fmt::format("mbc_grouped_{}_{}", type, rows).c_str(),
-      {.x = std::min<int64_t>(tiles, session.gpu->facts().processors * 2),
-       .threads = 128,
-       .shared = stages},
+      name.c_str(),
+      {.x = std::min((m / tileRows + used) * across, blocks),
+       .threads = static_cast<unsigned>(2 * tileRows),
+       .shared = static_cast<unsigned>(3 * (tileRows + tileColumns) * 128)},
       product, count));
   return true;
 }

@@ -1,5 +1,4 @@
-//===- LaunchRows.cpp
-//------------------------------------------------------===//
+//===- LaunchRows.cpp -----------------------------------------------------===//
 
 #include "runtime/cuda/Launcher.h"
 
@@ -113,6 +112,8 @@ Status Launcher::angles(const program::AnglesT &command) {
 }
 
 Status Launcher::rows(const program::RowsT &command) {
+  if (session.runsGenerated && command.gpu >= 0)
+    return generatedRows(command);
   RowArguments arguments{};
   if (command.operands.size() > RowArguments::maxOperands)
     return inputError(

@@ -203,6 +203,7 @@ void Launcher::deliver() const {
 }
 
 Expected<bool> Launcher::enqueue() {
+  tablesMade.clear();
   MBC_TRY(sendInputs());
   if (follows)
     MBC_TRY(takeChosen());

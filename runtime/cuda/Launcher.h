@@ -4,7 +4,19 @@
 #include "runtime/cuda/Session.h"
 #include "runtime/cuda/kernels/Arguments.h"
 
+#include <set>
+
 namespace mbc::cuda {
+
+/// What a latent attention reads and writes.
+struct LatentAttentionViews {
+  View qNope, qRope;           ///< [rows, heads, nope], [rows, heads, rope]
+  View up;                     ///< [heads, nope + v, latent]
+  View out;                    ///< [rows, heads, v]
+  const void *latents, *ropes; ///< of the state, by slots
+  Elem elem;                   ///< of the state
+  int64_t latentWidth;
+};
 
 /// Puts the commands of a call on the stream of a session. Inputs lie together
 /// in one block of pinned memory and are copied at once; kernels find the
@@ -58,6 +70,7 @@ private:
   Status tap(const program::TapT &command, uint32_t layer);
   Status angles(const program::AnglesT &command);
   Status rows(const program::RowsT &command);
+  Status generatedRows(const program::RowsT &command);
   Status gemm(const program::GemmT &command);
   Status groupedGemm(const program::GroupedGemmT &command);
   Status multiply(const ProductArguments &product, int64_t m, Count count);
@@ -77,6 +90,23 @@ private:
   /// Attention of many rows on tensor cores. False where it does not take them.
   Expected<bool> flash(const AttentionArguments &arguments);
   uint64_t partialBytes(const AttentionArguments &arguments) const;
+  /// Whether rows of such a type may be cuDNN's.
+  bool prefills(Elem elem) const;
+  /// What cuDNN would compute; none where it does not take it, or where the
+  /// function is of few rows.
+  std::optional<CudnnShape>
+  prefillShape(const AttentionArguments &arguments) const;
+  Status prefill(const CudnnShape &shape, const AttentionArguments &arguments,
+                 std::byte *work);
+  /// Keys and values are made of the latents, for some heads at once. False:
+  /// nothing was done, for cuDNN or cuBLASLt does not take it.
+  Expected<bool> expandedAttention(const LatentAttentionViews &of, float scale);
+  /// `slots` as SequenceArguments has it.
+  Expected<SequenceTables> tablesFor(const CudnnShape &shape,
+                                     const RowPlace *standing, int64_t slots);
+  Status attendWith(const CudnnShape &shape, const SequenceTables &tables,
+                    const void *q, const void *k, const void *v, void *out,
+                    std::byte *work);
   Status append(const View &from, size_t state, size_t part, uint32_t layer);
   Status route(const program::RouteT &command);
   Status group(const program::GroupT &command);
@@ -111,6 +141,10 @@ private:
   bool follows;
   /// Outputs of which he wants that.
   std::set<std::string, std::less<>> likeliest;
+  /// Rows of an attention without a state are of several parts.
+  bool severalParts = false;
+  /// Tables of sequences that were filled in this call.
+  std::set<const std::byte *> tablesMade;
 };
 
 /// How kernels name a type.

@@ -3,6 +3,7 @@
 #include "runtime/cuda/Session.h"
 
 #include "runtime/core/Text.h"
+#include "runtime/cuda/GeneratedRows.h"
 #include "runtime/cuda/Launcher.h"
 
 #include <algorithm>
@@ -104,6 +105,8 @@ Session::create(const program::ProgramT &program,
   MBC_TRY(gpu.wait("clearing counters"));
   MBC_ASSIGN(session->kernels, Kernels::load(gpu));
   libraries.join();
+  MBC_ASSIGN(session->runsGenerated,
+             loadGeneratedRows(program, gpu, *session->kernels));
   // Without the library mbc's own products do, slowly; `mbc doctor` says so.
   if (cublasLt()) {
     MBC_ASSIGN(session->products, CublasLt::create(gpu));
@@ -148,6 +151,16 @@ Status Session::setWeight(size_t weight, size_t instance, const void *from) {
   MBC_TRY(gpu->upload(weightAt(weight, instance), from,
                       bytesOf(*program.weights[weight]), "copying weights"));
   return gpu->wait("copying weights");
+}
+
+Cudnn *Session::cudnn() {
+  if (!startedCudnn) {
+    const char *use = std::getenv("MBC_CUDNN");
+    bool off = use && std::string_view(use) == "off";
+    auto started = off ? nullptr : Cudnn::create(*gpu).value_or(nullptr);
+    startedCudnn = std::move(started);
+  }
+  return startedCudnn->get();
 }
 
 Expected<std::byte *> Session::scratch(uint64_t bytes) {

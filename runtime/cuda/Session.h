@@ -3,6 +3,7 @@
 
 #include "runtime/cuda/CublasLt.h"
 #include "runtime/cuda/Graphs.h"
+#include "runtime/cuda/Cudnn.h"
 #include "runtime/cuda/Kernels.h"
 #include "runtime/program/MemoryLayout.h"
 #include "runtime/program/Program.h"
@@ -10,6 +11,8 @@
 #include "runtime/program/WeightSource.h"
 
 #include <array>
+#include <optional>
+#include <tuple>
 
 namespace mbc::cuda {
 
@@ -22,6 +25,11 @@ struct SessionOptions {
   /// Tokens that the state can hold, of all sequences together.
   int64_t slots = 0;
 };
+
+/// Tables of sequences: whether these have a state, for how many there is room,
+/// the strides of the arrays, and the slots that there are.
+using SequenceTableKey =
+    std::tuple<bool, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t>;
 
 /// Execution on a GPU, in the order of one stream.
 class Session final : public mbc::Session {
@@ -49,6 +57,9 @@ public:
     profiled = profile != nullptr;
   }
 
+  /// Launches of attention that were cuDNN's.
+  uint64_t cudnnLaunches() const { return attendedByCudnn; }
+
   /// Copies `bytesOf` an instance of a weight from `from`, for who has it
   /// without a checkpoint.
   Status setWeight(size_t weight, size_t instance, const void *from);
@@ -58,6 +69,8 @@ private:
   Session(const program::ProgramT &program, const SessionOptions &options);
 
   std::byte *weightAt(size_t weight, size_t instance) const;
+  /// Null where there is none. It is started when first asked for.
+  Cudnn *cudnn();
   /// Room of at least `bytes` that a command may use while it runs.
   Expected<std::byte *> scratch(uint64_t bytes);
 
@@ -66,6 +79,8 @@ private:
   MemoryLayout layout;
   std::unique_ptr<Device> gpu;
   std::unique_ptr<Kernels> kernels;
+  /// Whether row kernels are those that the program brings for this GPU.
+  bool runsGenerated = false;
   /// Null where the library is not there: products are mbc's own then.
   std::unique_ptr<CublasLt> products;
   /// `chosen`: what the last call found likeliest.
@@ -83,6 +98,9 @@ private:
   std::array<std::unique_ptr<Launcher>, 2> underWay;
   /// Counters of kernels whose last block ends their work: zeros between them.
   Memory arrived;
+  std::optional<std::unique_ptr<Cudnn>> startedCudnn;
+  uint64_t attendedByCudnn = 0;
+  std::map<SequenceTableKey, Memory> sequenceTables;
   /// Of row kernels: their steps; of ropes: frequencies, then axes.
   std::vector<Memory> steps, ropes;
   /// Of row kernels: floats of a row's scratch.

@@ -9,6 +9,7 @@
 #include "runtime/core/DType.h"
 #include "runtime/core/File.h"
 #include "runtime/io/Digest.h"
+#include "runtime/program/GpuCode.h"
 #include "runtime/program/NativeImage.h"
 
 #include <algorithm>
@@ -116,6 +117,7 @@ private:
   Status checkRope(const program::RopeT &rope);
   Status checkKernel(const program::RowKernelT &kernel);
   Status checkCode();
+  Status checkGpuCode();
   Status checkVision();
   Status checkView(const program::FunctionT &function,
                    const program::ViewT &view);
@@ -385,6 +387,10 @@ Status Checker::checkCommand(const program::FunctionT &function,
          static_cast<size_t>(rows->code) >= program.entries.size()))
       return bad("a command of '{}' has no entry {}", function.name,
                  rows->code);
+    if (rows->gpu != -1 && (rows->gpu < 0 || static_cast<size_t>(rows->gpu) >=
+                                                 program.gpu_entries.size()))
+      return bad("a command of '{}' has no entry {} for GPUs", function.name,
+                 rows->gpu);
     uint32_t count = 0;
     for (uint32_t operand : rows->operands) {
       MBC_TRY(checkViews(function, layers, {operand}));
@@ -643,6 +649,30 @@ Status Checker::checkCode() {
   return {};
 }
 
+Status Checker::checkGpuCode() {
+  // (P16) as P12, of code for GPUs; blocks are ones that a GPU starts.
+  std::set<std::string_view> names, targets;
+  for (const auto &entry : program.gpu_entries) {
+    bool fits = !entry->name.empty() && names.insert(entry->name).second &&
+                entry->threads >= 32 && entry->threads <= 1024 &&
+                entry->threads % 32 == 0 && entry->shared <= mostGpuShared &&
+                !entry->tasks.empty();
+    for (const program::GpuTask &task : entry->tasks)
+      fits = fits && task.rows() > 0 && task.rows() <= entry->threads &&
+             task.parts() > 0 && task.parts() <= mostRows;
+    if (!fits)
+      return bad("entry '{}' is no entry of code for GPUs", entry->name);
+  }
+  for (const auto &code : program.gpu_code) {
+    if (!findGpuTarget(code->target) || !targets.insert(code->target).second)
+      return bad("code is for '{}'; expected each of {} once", code->target,
+                 gpuTargetNames());
+    if (std::string fault = faultOfGpuCode(*code, names); !fault.empty())
+      return bad("code for {} {}", code->target, fault);
+  }
+  return {};
+}
+
 Status Checker::checkVision() {
   // (P14) pictures are cut into patches of some size; sums of rows and columns
   // stay in 32 bits.
@@ -668,6 +698,7 @@ Status Checker::run() {
   for (const auto &kernel : program.kernels)
     MBC_TRY(checkKernel(*kernel));
   MBC_TRY(checkCode());
+  MBC_TRY(checkGpuCode());
   for (const auto &function : program.functions) {
     // (P10) rows of ports are those of the function, or fewer.
     if (function->rows == 0 || function->rows > mostRows ||

@@ -3,6 +3,7 @@
 
 #include "runtime/core/File.h"
 #include "runtime/core/Text.h"
+#include "runtime/io/Digest.h"
 #include "runtime/program/Program.h"
 
 #include <algorithm>
@@ -16,7 +17,8 @@ namespace fs = std::filesystem;
 
 namespace mbc {
 
-static constexpr std::string_view suffix = ".mbcp", unfinished = ".tmp";
+static constexpr std::string_view programs = ".mbcp", plans = ".plan",
+                                  unfinished = ".tmp";
 /// Digits of a key: an XXH3-128.
 static constexpr size_t keyDigits = 32;
 
@@ -46,7 +48,8 @@ Expected<ProgramCache> ProgramCache::fromEnvironment() {
   return cache;
 }
 
-fs::path ProgramCache::pathOf(const std::string &key) const {
+fs::path ProgramCache::pathOf(const std::string &key,
+                              std::string_view suffix) const {
   return root / (key + std::string(suffix));
 }
 
@@ -65,9 +68,14 @@ static bool isOwn(const fs::path &path) {
          (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+/// Access times are often not kept: the time of a change is that of use.
+static void markUsed(const fs::path &path) {
+  ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
+}
+
 std::unique_ptr<program::ProgramT>
 ProgramCache::find(const std::string &key) const {
-  fs::path path = pathOf(key);
+  fs::path path = pathOf(key, programs);
   if (off || !isOwn(path))
     return nullptr;
   auto program = readProgram(path);
@@ -75,13 +83,49 @@ ProgramCache::find(const std::string &key) const {
     ::unlink(path.c_str());
     return nullptr;
   }
-  // The time of use; access times are often not kept.
-  ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
+  markUsed(path);
   return std::move(*program);
 }
 
 void ProgramCache::store(const std::string &key,
                          std::span<const uint8_t> bytes) const {
+  write(key, programs, std::as_bytes(bytes));
+}
+
+/// Of cuDNN's, the largest, 0.1 MB was seen.
+static constexpr uint64_t largestPlan = 16 << 20;
+
+/// A plan's file: the digest of what follows, the name, a line each; the plan.
+static std::string fileOfPlan(std::string_view name, std::string_view plan) {
+  std::string body = fmt::format("{}\n{}", name, plan);
+  return fmt::format("{}\n{}", digestText(body), body);
+}
+
+std::optional<std::string> ProgramCache::findPlan(std::string_view name) const {
+  fs::path path = pathOf(digestText(name), plans);
+  if (off || !isOwn(path))
+    return std::nullopt;
+  auto text = readWholeFile(path, largestPlan);
+  size_t head = keyDigits + 1 + name.size() + 1;
+  if (text && text->size() >= head) {
+    std::string plan = text->substr(head);
+    if (*text == fileOfPlan(name, plan)) {
+      markUsed(path);
+      return plan;
+    }
+  }
+  ::unlink(path.c_str());
+  return std::nullopt;
+}
+
+void ProgramCache::storePlan(std::string_view name,
+                             std::string_view plan) const {
+  std::string text = fileOfPlan(name, plan);
+  write(digestText(name), plans, std::as_bytes(std::span(text)));
+}
+
+void ProgramCache::write(const std::string &key, std::string_view suffix,
+                         std::span<const std::byte> bytes) const {
   if (off || bytes.size() > most)
     return;
   std::error_code code;
@@ -98,8 +142,8 @@ void ProgramCache::store(const std::string &key,
       return;
     fs::permissions(temporary, fs::perms::owner_read | fs::perms::owner_write,
                     code);
-    if (code || !file->writeAt(0, std::as_bytes(bytes)) ||
-        ::rename(temporary.c_str(), pathOf(key).c_str()) != 0) {
+    if (code || !file->writeAt(0, bytes) ||
+        ::rename(temporary.c_str(), pathOf(key, suffix).c_str()) != 0) {
       ::unlink(temporary.c_str());
       return;
     }
@@ -119,7 +163,9 @@ std::vector<ProgramCache::Entry> ProgramCache::entries() const {
   for (fs::directory_iterator it(root, code), end; !code && it != end;
        it.increment(code)) {
     struct stat info;
-    if (!isKeyWith(it->path().filename().string(), suffix) ||
+    std::string name = it->path().filename().string();
+    bool isPlan = isKeyWith(name, plans);
+    if ((!isPlan && !isKeyWith(name, programs)) ||
         ::lstat(it->path().c_str(), &info) != 0 || !S_ISREG(info.st_mode))
       continue;
     list.push_back(
@@ -127,7 +173,8 @@ std::vector<ProgramCache::Entry> ProgramCache::entries() const {
          std::chrono::system_clock::time_point(
              std::chrono::duration_cast<std::chrono::system_clock::duration>(
                  std::chrono::seconds(info.st_mtim.tv_sec) +
-                 std::chrono::nanoseconds(info.st_mtim.tv_nsec)))});
+                 std::chrono::nanoseconds(info.st_mtim.tv_nsec))),
+         isPlan});
   }
   std::ranges::sort(list, [](const Entry &a, const Entry &b) {
     return std::pair(b.used, b.path) < std::pair(a.used, a.path);

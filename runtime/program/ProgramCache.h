@@ -16,8 +16,10 @@
 namespace mbc {
 
 /// A folder of programs, KEY.mbcp each, KEY being the digest of everything that
-/// decides the program. It saves time and nothing else: whatever is wrong with
-/// the folder or a file in it, a caller finds no program there, and makes one.
+/// decides the program; and of plans, KEY.plan each: what was found by trying
+/// how a device's libraries are best called. It saves time and nothing else:
+/// whatever is wrong with the folder or a file in it, a caller finds nothing
+/// there, and makes it.
 ///
 /// Programs are trusted as executables are: only files that this user alone may
 /// write to are taken. A program appears whole or not at all, so any number of
@@ -28,6 +30,7 @@ public:
     std::filesystem::path path;
     uint64_t bytes;
     std::chrono::system_clock::time_point used; ///< last found or stored
+    bool isPlan = false;
   };
 
   /// MBC_CACHE_DIR, else $XDG_CACHE_HOME/mbc, else $HOME/.cache/mbc; of at most
@@ -46,6 +49,12 @@ public:
   /// until all are within the limit. A failure is no matter.
   void store(const std::string &key, std::span<const uint8_t> bytes) const;
 
+  /// The plan that was stored under a name: one line that says all that decides
+  /// it. None where there is none, or where it is damaged.
+  std::optional<std::string> findPlan(std::string_view name) const;
+  /// As `store`.
+  void storePlan(std::string_view name, std::string_view plan) const;
+
   /// What it holds, last used first. Files of other names are not its own.
   std::vector<Entry> entries() const;
   /// Removes all of it; a System error names what stays.
@@ -53,7 +62,10 @@ public:
 
 private:
   ProgramCache() = default;
-  std::filesystem::path pathOf(const std::string &key) const;
+  std::filesystem::path pathOf(const std::string &key,
+                               std::string_view suffix) const;
+  void write(const std::string &key, std::string_view suffix,
+             std::span<const std::byte> bytes) const;
   void removeLeftovers() const;
 
   std::filesystem::path root;

@@ -83,9 +83,15 @@ private:
   void fillWeights();
   void printDevice();
   void benchPrefill();
+  /// A prefill of products and attention alone, on what the last one left.
+  void benchCeiling(double seconds);
   void benchDecode();
   /// Logits of the last of `count` tokens from `from` on.
-  void prefill(int64_t sequence, int64_t from, int64_t count);
+  void prefill(int64_t sequence, int64_t from, int64_t count) {
+    prefill(program, sequence, from, count);
+  }
+  void prefill(const program::ProgramT &of, int64_t sequence, int64_t from,
+               int64_t count);
   void step(int64_t cached);
   template <typename Run> Spread repeat(Run run);
   template <typename Run> void profile(const char *what, Run run);
@@ -243,9 +249,10 @@ void Bench::printDevice() {
              sizeText(multipliedBytes()), session->slots());
 }
 
-void Bench::prefill(int64_t sequence, int64_t from, int64_t count) {
+void Bench::prefill(const program::ProgramT &of, int64_t sequence, int64_t from,
+                    int64_t count) {
   const program::FunctionT *function =
-      findFunction(program, "prefill", static_cast<uint32_t>(count));
+      findFunction(of, "prefill", static_cast<uint32_t>(count));
   if (!function)
     need(Status(inputError("the program has no prefill")));
   logits.resize(program.vocab);
@@ -296,6 +303,33 @@ void Bench::benchPrefill() {
              options.prefill, 1e3 * spread.median, 1e3 * spread.least,
              1e3 * spread.most, rate(spread.median));
   profile("prefill", run);
+  benchCeiling(spread.median);
+}
+
+static void leaveProducts(program::BodyT &body) {
+  std::erase_if(body.commands, [](const auto &command) {
+    const program::OpUnion &op = command->op;
+    return !op.AsGemm() && !op.AsGroupedGemm() && !op.AsAttention() &&
+           !op.AsLatentAttention() && !op.AsRepeat();
+  });
+  for (const auto &command : body.commands)
+    if (auto *repeat = command->op.AsRepeat())
+      for (const auto &inner : repeat->bodies)
+        leaveProducts(*inner);
+}
+
+void Bench::benchCeiling(double seconds) {
+  auto bare = need(readProgram(options.program));
+  for (const auto &function : bare->functions)
+    leaveProducts(*function->body);
+  auto run = [&] { prefill(*bare, 0, 0, options.prefill); };
+  run();
+  Spread spread = repeat(run);
+  fmt::print("  products and attention alone: {:.2f} ms [{:.2f} to {:.2f}], "
+             "{:.1f}% of the time\n",
+             1e3 * spread.median, 1e3 * spread.least, 1e3 * spread.most,
+             100 * spread.median / seconds);
+  profile("products and attention", run);
 }
 
 void Bench::benchDecode() {

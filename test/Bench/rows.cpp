@@ -9,8 +9,8 @@
 
 #include "runtime/core/DType.h"
 #include "runtime/host/NativeCode.h"
+#include "test/Bench/RowKernels.h"
 #include "test/Conformance/GeneratedCode.h"
-#include "test/Conformance/ProgramMaker.h"
 
 #include <algorithm>
 #include <chrono>
@@ -19,91 +19,10 @@
 
 using namespace mbc;
 using namespace mbc::test;
-using program::RowKind;
 
 namespace {
 
 constexpr uint32_t rows = 512;
-
-struct Bench {
-  std::string name;
-  ProgramMaker make{rows};
-  std::vector<uint32_t> operands;
-  std::vector<program::RowStepT> steps;
-
-  uint16_t operand(uint32_t view) {
-    operands.push_back(view);
-    return static_cast<uint16_t>(operands.size() - 1);
-  }
-  uint16_t load(uint32_t view, uint32_t count) {
-    return add(RowKind::Load, {}, operand(view), 1, count);
-  }
-  void store(uint16_t value, uint32_t view, uint32_t count) {
-    add(RowKind::Store, {value}, operand(view), 1, count);
-  }
-  uint16_t add(RowKind kind, std::vector<uint16_t> inputs, uint16_t operand,
-               uint32_t vectors, uint32_t width) {
-    steps.push_back(
-        step(kind, std::move(inputs), operand, vectors, width, 1e-5));
-    return static_cast<uint16_t>(steps.size() - 1);
-  }
-};
-
-/// The sum before a norm, over the residual, and the norm.
-Bench addNorm(plan::DType type, uint32_t width) {
-  Bench b{fmt::format("add+rms_norm {}", width)};
-  uint32_t x = b.make.buffer(type, {rows, width});
-  uint16_t left = b.load(x, width),
-           right = b.load(b.make.buffer(type, {rows, width}), width),
-           weight = b.load(b.make.weight("w", type, 0, width), width);
-  uint16_t sum = b.add(RowKind::Add, {left, right}, 0, 1, width);
-  uint16_t norm = b.add(RowKind::RMSNorm, {sum, weight}, 0, 1, width);
-  b.store(sum, x, width);
-  b.store(norm, b.make.buffer(type, {rows, width}), width);
-  return b;
-}
-
-Bench glu(plan::DType type, uint32_t width) {
-  Bench b{fmt::format("silu(gate)*up {}", width)};
-  uint32_t both = b.make.buffer(type, {rows, 2, width});
-  uint16_t gate = b.load(b.make.window(both, 0, {rows, width}, {2 * width, 1}),
-                         width),
-           up =
-               b.load(b.make.window(both, width, {rows, width}, {2 * width, 1}),
-                      width);
-  uint16_t act = b.add(RowKind::Silu, {gate}, 0, 1, width);
-  uint16_t product = b.add(RowKind::Mul, {act, up}, 0, 1, width);
-  b.store(product, b.make.buffer(type, {rows, width}), width);
-  return b;
-}
-
-/// Norms of queries and keys, and their rotation.
-Bench rope(plan::DType type, uint32_t groups, uint32_t queries, uint32_t dim) {
-  Bench b{fmt::format("q/k norm+rope {}x{}x{}", groups, queries, dim)};
-  uint32_t pitch = (queries + 2) * dim, row = groups * pitch;
-  uint32_t qkv = b.make.buffer(type, {rows, groups, queries + 2, dim});
-  uint32_t counts[] = {groups * queries * dim, groups * dim};
-  uint16_t q = b.load(b.make.window(qkv, 0, {rows, groups, queries, dim},
-                                    {row, pitch, dim, 1}),
-                      counts[0]),
-           k = b.load(b.make.window(qkv, uint64_t(queries) * dim,
-                                    {rows, groups, dim}, {row, pitch, 1}),
-                      counts[1]);
-  uint16_t weights[] = {b.load(b.make.weight("q", type, 0, dim), dim),
-                        b.load(b.make.weight("k", type, 0, dim), dim)};
-  uint16_t angles = b.load(b.make.buffer(plan::DType::F32, {rows, dim}), dim);
-  uint16_t turned[2];
-  for (int i = 0; i < 2; ++i) {
-    uint32_t heads = counts[i] / dim;
-    uint16_t norm =
-        b.add(RowKind::RMSNorm, {i == 0 ? q : k, weights[i]}, 0, heads, dim);
-    turned[i] = b.add(RowKind::Rope, {norm, angles}, 0, heads, dim);
-  }
-  for (int i = 0; i < 2; ++i)
-    b.store(turned[i], b.make.buffer(type, {rows, counts[i] / dim, dim}),
-            counts[i]);
-  return b;
-}
 
 template <typename Fn> double median(Fn run) {
   std::vector<double> times;
@@ -118,12 +37,8 @@ template <typename Fn> double median(Fn run) {
   return times[times.size() / 2];
 }
 
-Status measure(Bench &bench, plan::DType type) {
-  program::RowsT command;
-  command.kernel = bench.make.kernel(
-      bench.steps, static_cast<uint16_t>(bench.operands.size()));
-  command.operands = bench.operands;
-  bench.make.add(command);
+Status measure(RowBench &bench, plan::DType type) {
+  addCommands(bench);
   program::ProgramT &program = bench.make.program;
   auto start = std::chrono::steady_clock::now();
   MBC_TRY(generateCode(program, std::string(host::codeTarget())));
@@ -135,7 +50,6 @@ Status measure(Bench &bench, plan::DType type) {
   const program::FunctionT &function = *program.functions[0];
   std::vector<std::byte> arena(function.arena), weights(1 << 20);
   std::vector<host::BoundView> views;
-  size_t bytes = 0;
   for (uint32_t number : bench.operands) {
     const program::ViewT &view = *function.views[number];
     host::BoundView &bound = views.emplace_back();
@@ -146,14 +60,11 @@ Status measure(Bench &bench, plan::DType type) {
                                                   : host::Elem::F32;
     bound.dims.assign(view.dims.begin(), view.dims.end());
     bound.strides.assign(view.strides.begin(), view.strides.end());
-    size_t elements = 1;
-    for (int64_t dim : bound.dims)
-      elements *= static_cast<size_t>(dim);
-    bytes += elements * host::sizeOf(bound.elem);
   }
   std::vector<const host::BoundView *> operands;
   for (const host::BoundView &view : views)
     operands.push_back(&view);
+  auto bytes = static_cast<double>(bytesOf(bench));
   host::ThreadPool pool(1);
   double made = median([&] { native->runRows(0, operands, rows, pool); }),
          interpreted = median(
@@ -173,10 +84,11 @@ int main() {
   fmt::print("{:<28} {:<5} {:>8} {:>12} {:>7} {:>9} {:>8}\n", "kernel", "type",
              "GB/s", "interpreted", "", "compile ms", "bytes");
   for (plan::DType type : {plan::DType::F32, plan::DType::BF16}) {
-    Bench benches[] = {addNorm(type, 576),   addNorm(type, 4096),
-                       glu(type, 1536),      glu(type, 14336),
-                       rope(type, 3, 3, 64), rope(type, 8, 4, 128)};
-    for (Bench &bench : benches)
+    RowBench benches[] = {
+        addNorm(type, rows, 576),   addNorm(type, rows, 4096),
+        glu(type, rows, 1536),      glu(type, rows, 14336),
+        rope(type, rows, 3, 3, 64), rope(type, rows, 8, 4, 128)};
+    for (RowBench &bench : benches)
       if (Status status = measure(bench, type); !status) {
         fmt::print(stderr, "error: {}\n", status.error().message);
         return 2;

@@ -18,9 +18,11 @@ struct Heads {
 };
 
 /// `remembers`: over a state; else the parts of a call are those of one call
-/// alone, which `ends` tells apart.
+/// alone, which `ends` tells apart. `rounded`: results, and what keys weigh,
+/// may be rounded to `type`, as tensor cores have it.
 Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
-                   bool causal, uint32_t window, bool remembers = true) {
+                   bool causal, uint32_t window, bool remembers = true,
+                   bool rounded = false) {
   uint32_t rows = conversation.rows();
   ProgramMaker make(rows);
   uint32_t slots = conversation.slots;
@@ -44,7 +46,9 @@ Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
   attention.k = make.window(whole, widths[0], {rows, h.kv, h.d}, {all, h.d, 1});
   attention.v = make.window(whole, widths[0] + widths[1], {rows, h.kv, h.dv},
                             {all, h.dv, 1});
-  attention.out = make.output({rows, h.kv, h.group, h.dv});
+  uint32_t out = make.output({rows, h.kv, h.group, h.dv});
+  attention.out =
+      rounded ? make.buffer(type, {rows, h.kv, h.group, h.dv}) : out;
   if (remembers)
     attention.state =
         static_cast<int32_t>(make.state(type, {widths[1], widths[2]}, {}));
@@ -55,13 +59,19 @@ Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
   attention.causal = causal;
   attention.window = window;
   make.add(attention);
+  if (rounded) {
+    program::CopyT copy;
+    copy.from = attention.out;
+    copy.to = out;
+    make.add(copy);
+  }
 
   Case test;
   test.name =
-      fmt::format("attention/{}/{}x{}x{}x{}/{}{}{}{}", conversation.name, h.kv,
-                  h.group, h.d, h.dv, nameOf(type), causal ? "" : "/all",
+      fmt::format("attention/{}/{}x{}x{}x{}/{}{}{}{}{}", conversation.name,
+                  h.kv, h.group, h.d, h.dv, nameOf(type), causal ? "" : "/all",
                   window ? fmt::format("/window{}", window) : "",
-                  remembers ? "" : "/alone");
+                  remembers ? "" : "/alone", rounded ? "/rounded" : "");
   test.slots = slots;
   for (const std::vector<Part> &parts : conversation.calls) {
     CallOfCase call{0, parts, {}};
@@ -107,10 +117,12 @@ Case attentionCase(const Heads &h, const Conversation &conversation, DType type,
                   : type == DType::F16 ? 0x1p-11 * size + 0x1p-25 * magnitudes
                                        : 0);
               // A score is off by d roundings of values up to 4 * sqrt(d), and
-              // so is what it weighs.
+              // so is what it weighs; the weights and the result are rounded.
               test.bound.push_back(
-                  (4 * std::sqrt(h.d) * (h.d + 2.0) + scores.size() + 16) *
-                  unit * size);
+                  ((4 * std::sqrt(h.d) * (h.d + 2.0) + scores.size() + 16) *
+                       unit +
+                   (rounded ? 2.01 * unitOf(type) : 0)) *
+                  size);
             }
           }
     }
@@ -195,6 +207,41 @@ std::vector<Case> attentionCases() {
         cases.push_back(
             attentionCase({2, 3, 8, 8}, conversation, type, causal, 0, false));
       }
+  return cases;
+}
+
+std::vector<Case> prefillCases() {
+  std::vector<Case> cases;
+  // Sequences that lie in another order than they come, with gaps; what goes on
+  // and what begins, together; more of them than places of a first plan.
+  Conversation mixed{
+      "mixed",
+      700,
+      {{{0, 130, 400, 0}, {130, 30, 0, 0}, {160, 1, 300, 0}},
+       {{0, 70, 400, 130}, {70, 64, 0, 30}, {134, 3, 300, 1}, {137, 5, 610, 0}},
+       {{0, 2, 300, 4}},
+       {{0, 1, 400, 200}, {1, 128, 0, 94}}}};
+  Conversation many{"many", 400, {{}}};
+  for (int64_t i = 0; i < 20; ++i)
+    many.calls[0].push_back({5 * i, 5, 20 * (19 - i), 0});
+  Conversation alone{"alone", 150, {{{0, 150, 0, 0}}, {{0, 3, 20, 0}}}};
+  for (DType type : {DType::BF16, DType::F16}) {
+    for (const Heads &heads : {Heads{2, 4, 64, 64},
+                               {2, 1, 96, 96},
+                               {2, 3, 128, 128},
+                               {1, 2, 256, 256},
+                               {3, 1, 72, 72},
+                               {2, 1, 192, 128}})
+      cases.push_back(attentionCase(heads, mixed, type, true, 0, true, true));
+    for (uint32_t window : {1u, 50u, 128u})
+      cases.push_back(attentionCase({2, 2, 128, 128}, mixed, type, true, window,
+                                    true, true));
+    cases.push_back(
+        attentionCase({2, 2, 64, 64}, many, type, true, 0, true, true));
+    for (bool causal : {false, true})
+      cases.push_back(
+          attentionCase({4, 1, 80, 80}, alone, type, causal, 0, false, true));
+  }
   return cases;
 }
 

@@ -68,8 +68,23 @@ std::vector<Case> productCases();
 std::vector<Case> rowCases();
 std::vector<Case> attentionCases();
 std::vector<Case> latentCases();
+/// Attention of many rows, whose results are rounded to 16 bits: of sequences
+/// that lie anywhere and go on.
+std::vector<Case> prefillCases();
+std::vector<Case> latentPrefillCases();
 std::vector<Case> expertCases();
 std::vector<Case> commandCases();
+
+/// A kernel of random steps on random windows of one memory, which may lie on
+/// each other in any way inside of a row: what its interpreter says is right.
+Case randomRowCase(uint32_t seed);
+/// Seeds that are tried.
+constexpr uint32_t randomRowCases = 300;
+/// Of a file that holds its program: "rows_silu_f32.mbcp".
+std::string fileNameOf(const Case &test);
+/// Compares with what the interpreter gave.
+void expectNear(const Case &test, const std::vector<float> &found,
+                const std::vector<float> &expected);
 
 /// Each case's output within its bounds; failures of GoogleTest name the case,
 /// the element and its distance.

@@ -13,6 +13,20 @@ public:
   explicit CudaBackend(int times = 1) : times(times) {}
 
   bool rounds() const override { return true; }
+  /// Attention of this many launches was cuDNN's in the last run.
+  uint64_t cudnnLaunches = 0;
+
+  /// Leaves no numbers in memory that is free: what a kernel reads beside what
+  /// it was given would be seen.
+  static Status spoilFreeMemory() {
+    constexpr uint64_t bytes = 256 << 20;
+    MBC_ASSIGN(auto device, cuda::Device::open(0));
+    MBC_ASSIGN(cuda::Memory memory, device->allocate(bytes, "nothing"));
+    std::vector<std::byte> none(bytes, std::byte(0xff));
+    MBC_TRY(device->upload(memory.data(), none.data(), bytes, "spoiling"));
+    return device->wait("spoiling");
+  }
+
   Expected<std::vector<float>> run(const Case &test) override {
     // As it comes from a file.
     MBC_ASSIGN(auto program,
@@ -41,6 +55,7 @@ public:
         all.insert(all.end(), made->out.begin(), made->out.end());
       }
     }
+    cudnnLaunches = session->cudnnLaunches();
     return all;
   }
 

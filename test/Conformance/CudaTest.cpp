@@ -1,10 +1,14 @@
 //===- CudaTest.cpp - The GPU backend conforms ----------------------------===//
 
 #include "test/Conformance/CudaBackend.h"
+#include "test/Conformance/HostBackend.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <gtest/gtest.h>
+#include <iostream>
+#include <iterator>
 
 using namespace mbc;
 using namespace mbc::test;
@@ -71,8 +75,56 @@ TEST_F(CudaConformance, SameBitsFromGraphs) {
   }
 }
 
+/// Row kernels as the compiler generates them for the GPU at hand: the programs
+/// of `conformance_programs`.
+TEST_F(CudaConformance, GeneratedRows) {
+  const char *folder = std::getenv("MBC_CONFORMANCE_PROGRAMS");
+  if (!folder)
+    GTEST_SKIP() << "MBC_CONFORMANCE_PROGRAMS names no folder of programs";
+  auto generated = [&](Case test) {
+    auto program =
+        readProgram(std::filesystem::path(folder) / fileNameOf(test));
+    EXPECT_TRUE(program) << program.error().message;
+    if (program) {
+      EXPECT_FALSE((*program)->gpu_code.empty()) << test.name;
+      test.program = std::move(*program);
+    }
+    return test;
+  };
+  CudaBackend backend;
+  for (const Case &test : rowCases())
+    expectConforms(backend, generated(test));
+  for (uint32_t seed = 0; seed < randomRowCases; ++seed) {
+    Case test = randomRowCase(seed);
+    SCOPED_TRACE(test.name);
+    auto expected = HostBackend(1).run(test);
+    auto found = backend.run(generated(test));
+    ASSERT_TRUE(expected && found) << found.error().message;
+    expectNear(test, *found, *expected);
+  }
+}
+
+TEST_F(CudaConformance, Prefill) {
+  std::vector<Case> cases = prefillCases();
+  std::ranges::move(latentPrefillCases(), std::back_inserter(cases));
+  auto spoiled = CudaBackend::spoilFreeMemory();
+  ASSERT_TRUE(spoiled) << spoiled.error().message;
+  CudaBackend backend;
+  auto library = cuda::cudnn();
+  for (const Case &test : cases) {
+    expectConforms(backend, test);
+    // Where cuDNN is, it is used.
+    EXPECT_EQ(backend.cudnnLaunches, library ? test.calls.size() : 0)
+        << test.name;
+  }
+  if (!library)
+    std::cout << "without cuDNN: " << library.error().message << '\n';
+}
+
 TEST_F(CudaConformance, SameBitsInEveryRun) {
   std::vector<Case> cases = allCases();
+  std::ranges::move(prefillCases(), std::back_inserter(cases));
+  std::ranges::move(latentPrefillCases(), std::back_inserter(cases));
   // Some of every kind.
   for (size_t i = 0; i < cases.size(); i += 5) {
     const Case &test = cases[i];

@@ -142,21 +142,20 @@ Case routeCase(const Routing &of) {
   return test;
 }
 
-/// Rows to their experts, through a product, and back in one sum.
-Case mixtureCase(const Routing &of, uint32_t rows, uint32_t capacity,
-                 uint32_t n, uint32_t k, DType type) {
-  ProgramMaker make(capacity);
-  Router router(of, make, rows, capacity);
-  make.add(router.command);
-  uint32_t routed = capacity * of.topk;
+/// The input "x" to its experts, through the weight "w", and back in one sum,
+/// which is the output: `ids` and `weights` are [capacity, topk].
+void addExperts(ProgramMaker &make, uint32_t ids, uint32_t weights,
+                uint32_t capacity, uint32_t topk, uint32_t experts, uint32_t n,
+                uint32_t k, DType type, DType outType) {
+  uint32_t routed = capacity * topk;
   program::CopyT copy;
   copy.from = make.input("x", DType::F32, {capacity, k});
   copy.to = make.buffer(type, {capacity, k});
   make.add(copy);
   program::GroupT group;
-  group.ids = router.command.ids;
-  group.place = make.buffer(DType::I32, {capacity, of.topk});
-  group.offsets = make.buffer(DType::I32, {of.experts + 1});
+  group.ids = ids;
+  group.place = make.buffer(DType::I32, {capacity, topk});
+  group.offsets = make.buffer(DType::I32, {experts + 1});
   make.add(group);
   program::ScatterT scatter;
   scatter.x = copy.to;
@@ -165,16 +164,26 @@ Case mixtureCase(const Routing &of, uint32_t rows, uint32_t capacity,
   make.add(scatter);
   program::GroupedGemmT gemm;
   gemm.x = scatter.out;
-  gemm.weight = make.experts("w", type, of.experts, n, k);
+  gemm.weight = make.experts("w", type, experts, n, k);
   gemm.offsets = group.offsets;
-  gemm.out = make.buffer(DType::F32, {routed, n});
+  gemm.out = make.buffer(outType, {routed, n});
   make.add(gemm);
   program::CombineT combine;
   combine.y = gemm.out;
-  combine.weights = router.command.weights;
+  combine.weights = weights;
   combine.place = group.place;
   combine.out = make.output({capacity, n});
   make.add(combine);
+}
+
+/// Rows to their experts, through a product, and back in one sum.
+Case mixtureCase(const Routing &of, uint32_t rows, uint32_t capacity,
+                 uint32_t n, uint32_t k, DType type) {
+  ProgramMaker make(capacity);
+  Router router(of, make, rows, capacity);
+  make.add(router.command);
+  addExperts(make, router.command.ids, router.command.weights, capacity,
+             of.topk, of.experts, n, k, type, DType::F32);
 
   Case test;
   test.name = fmt::format("experts/{}/{}of{}x{}x{}/{}", of.name, rows, capacity,
@@ -211,32 +220,9 @@ Case groupedCase(const char *name, const std::vector<int32_t> &ids,
                  DType outType) {
   auto rows = static_cast<uint32_t>(ids.size()), capacity = rows + 7;
   ProgramMaker make(capacity);
-  program::CopyT copy;
-  copy.from = make.input("x", DType::F32, {capacity, k});
-  copy.to = make.buffer(type, {capacity, k});
-  make.add(copy);
-  program::GroupT group;
-  group.ids = make.input("ids", DType::I32, {capacity, 1});
-  group.place = make.buffer(DType::I32, {capacity, 1});
-  group.offsets = make.buffer(DType::I32, {experts + 1});
-  make.add(group);
-  program::ScatterT scatter;
-  scatter.x = copy.to;
-  scatter.place = group.place;
-  scatter.out = make.buffer(type, {capacity, k});
-  make.add(scatter);
-  program::GroupedGemmT gemm;
-  gemm.x = scatter.out;
-  gemm.weight = make.experts("w", type, experts, n, k);
-  gemm.offsets = group.offsets;
-  gemm.out = make.buffer(outType, {capacity, n});
-  make.add(gemm);
-  program::CombineT combine;
-  combine.y = gemm.out;
-  combine.weights = make.input("weights", DType::F32, {capacity, 1});
-  combine.place = group.place;
-  combine.out = make.output({capacity, n});
-  make.add(combine);
+  uint32_t chosen = make.input("ids", DType::I32, {capacity, 1}),
+           weights = make.input("weights", DType::F32, {capacity, 1});
+  addExperts(make, chosen, weights, capacity, 1, experts, n, k, type, outType);
 
   Case test;
   test.name = fmt::format("grouped/{}/{}x{}x{}/{}to{}", name, rows, n, k,
@@ -308,10 +294,15 @@ std::vector<Case> expertCases() {
   for (auto [expert, count] : {std::pair(1, 1), {3, 9}, {4, 131}, {6, 200}})
     uneven.insert(uneven.end(), count, expert);
   std::ranges::shuffle(uneven, std::mt19937(7));
+  std::vector<int32_t> many;
+  for (auto [expert, count] : {std::pair(0, 9), {1, 131}, {2, 200}})
+    many.insert(many.end(), count, expert);
+  std::ranges::shuffle(many, std::mt19937(8));
   std::vector<int32_t> one(150, 2), few = {5, 0, 5, 39, 7, 5, 12, 39, 33};
   for (DType type : {DType::BF16, DType::F16}) {
     for (DType outType : {DType::F32, type})
       cases.push_back(groupedCase("uneven", uneven, 8, 144, 72, type, outType));
+    cases.push_back(groupedCase("many", many, 3, 140, 264, type, type));
     cases.push_back(groupedCase("one", one, 4, 129, 200, type, type));
     cases.push_back(groupedCase("one", one, 4, 33, 35, type, type));
     cases.push_back(groupedCase("few", few, 40, 50, 328, type, type));

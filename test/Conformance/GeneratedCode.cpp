@@ -66,11 +66,19 @@ public:
     program::ProgramT made = exec::exportProgram(op);
     program.entries = std::move(made.entries);
     program.code = std::move(made.code);
+    program.gpu_entries = std::move(made.gpu_entries);
+    program.gpu_code = std::move(made.gpu_code);
     llvm::StringMap<int32_t> numbers;
     for (auto [i, entry] : llvm::enumerate(program.entries))
       numbers[entry->name] = static_cast<int32_t>(i);
-    for (auto [command, rows] : commands)
-      command->code = numbers.lookup(rows.getCode().value());
+    for (auto [i, entry] : llvm::enumerate(program.gpu_entries))
+      numbers[entry->name] = static_cast<int32_t>(i);
+    for (auto [command, rows] : commands) {
+      if (rows.getCode())
+        command->code = numbers.lookup(*rows.getCode());
+      if (rows.getGpu())
+        command->gpu = numbers.lookup(*rows.getGpu());
+    }
     return {};
   }
 
@@ -143,11 +151,12 @@ private:
       for (uint32_t operand : rows->operands)
         views.push_back(view(operand));
       commands.emplace_back(
-          rows, exec::RowsOp::create(builder, builder.getUnknownLoc(),
-                                     mlir::FlatSymbolRefAttr::get(
-                                         builder.getContext(),
-                                         fmt::format("rows{}", rows->kernel)),
-                                     views, mlir::FlatSymbolRefAttr()));
+          rows,
+          exec::RowsOp::create(
+              builder, builder.getUnknownLoc(),
+              mlir::FlatSymbolRefAttr::get(builder.getContext(),
+                                           fmt::format("rows{}", rows->kernel)),
+              views, mlir::FlatSymbolRefAttr(), mlir::FlatSymbolRefAttr()));
     }
   }
 

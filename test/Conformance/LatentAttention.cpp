@@ -16,8 +16,10 @@ struct Sizes {
   uint32_t heads, nope, rope, latent, v;
 };
 
+/// `rounded`: keys and values, results, and what keys weigh may be rounded to
+/// `type`, as tensor cores have it.
 Case latentCase(const Sizes &s, const Conversation &conversation, DType type,
-                bool absorbed) {
+                bool absorbed, bool rounded = false) {
   uint32_t rows = conversation.rows(), slots = conversation.slots;
   ProgramMaker make(rows);
   uint32_t both = s.nope + s.rope;
@@ -45,19 +47,27 @@ Case latentCase(const Sizes &s, const Conversation &conversation, DType type,
   attention.k_rope =
       make.window(buffers[1], s.latent, {rows, s.rope}, {widths[1], 1});
   attention.up = make.experts("up", type, s.heads, s.nope + s.v, s.latent);
-  attention.out = make.output({rows, s.heads, s.v});
+  uint32_t output = make.output({rows, s.heads, s.v});
+  attention.out = rounded ? make.buffer(type, {rows, s.heads, s.v}) : output;
   attention.state = make.state(type, {s.latent, s.rope}, {});
   attention.scale = scale;
   attention.absorbed = absorbed;
   make.add(attention);
+  if (rounded) {
+    program::CopyT copy;
+    copy.from = attention.out;
+    copy.to = output;
+    make.add(copy);
+  }
 
   Case test;
-  test.name = fmt::format("latent/{}/{}x{}+{}x{}x{}/{}{}", conversation.name,
-                          s.heads, s.nope, s.rope, s.latent, s.v, nameOf(type),
-                          absorbed ? "/absorbed" : "");
+  test.name =
+      fmt::format("latent/{}/{}x{}+{}x{}x{}/{}{}{}", conversation.name, s.heads,
+                  s.nope, s.rope, s.latent, s.v, nameOf(type),
+                  absorbed ? "/absorbed" : "", rounded ? "/rounded" : "");
   test.slots = slots;
-  std::vector<float> up =
-      numbers(size_t(s.heads) * (s.nope + s.v) * s.latent, type, 22, 1);
+  std::vector<float> up = numbers(size_t(s.heads) * (s.nope + s.v) * s.latent,
+                                  type, 22, rounded ? 0.1f : 1.0f);
   test.weights = {up};
   for (const std::vector<Part> &parts : conversation.calls) {
     CallOfCase call{0, parts, {}};
@@ -92,9 +102,13 @@ Case latentCase(const Sizes &s, const Conversation &conversation, DType type,
           double highest = *std::ranges::max_element(scores), sum = 0;
           for (double &score : scores)
             sum += score = std::exp(score - highest);
-          // A score is a sum of sums: it is off by the roundings of both.
-          double off = (double(s.nope) + s.latent + s.rope + 4) *
-                       *std::ranges::max_element(sizes);
+          // A score is a sum of sums: it is off by the roundings of both, and
+          // by those of a key, of which it is made.
+          double largest = *std::ranges::max_element(sizes);
+          double off = (double(s.nope) + s.latent + s.rope + 4) * largest;
+          // Those, what keys weigh, values and results.
+          double rounding =
+              rounded ? 1.01 * (2 * largest + 3) * unitOf(type) : 0;
           for (uint32_t j = 0; j < s.v; ++j) {
             double value = 0, size = 0;
             for (int64_t t = 0; t <= p; ++t)
@@ -106,7 +120,8 @@ Case latentCase(const Sizes &s, const Conversation &conversation, DType type,
               }
             test.expected.push_back(value);
             test.bound.push_back(
-                (2 * off + double(scores.size()) + s.latent + 16) * unit *
+                ((2 * off + double(scores.size()) + s.latent + 16) * unit +
+                 rounding) *
                 size);
           }
         }
@@ -127,6 +142,20 @@ std::vector<Case> latentCases() {
            {Sizes{1, 8, 4, 16, 8}, {3, 12, 6, 20, 5}, {18, 5, 2, 7, 3}})
         for (bool absorbed : {false, true})
           cases.push_back(latentCase(sizes, conversation, type, absorbed));
+  return cases;
+}
+
+std::vector<Case> latentPrefillCases() {
+  // In another order than they come, with gaps; one that goes on, one that
+  // begins.
+  Conversation mixed{"mixed",
+                     400,
+                     {{{0, 70, 200, 0}, {70, 20, 0, 0}},
+                      {{0, 9, 200, 70}, {9, 30, 100, 0}, {39, 40, 0, 20}}}};
+  std::vector<Case> cases;
+  for (DType type : {DType::BF16, DType::F16})
+    for (const Sizes &sizes : {Sizes{2, 128, 64, 32, 128}, {3, 32, 32, 24, 64}})
+      cases.push_back(latentCase(sizes, mixed, type, false, true));
   return cases;
 }
 

@@ -44,6 +44,13 @@ inline std::vector<int32_t> bitsOf(const std::vector<float> &values) {
 /// Relative rounding of float32 sums.
 constexpr double unit = 0x1p-24;
 
+/// Relative rounding of a type.
+inline double unitOf(plan::DType dtype) {
+  return dtype == plan::DType::F16    ? 0x1p-11
+         : dtype == plan::DType::BF16 ? 0x1p-8
+                                      : unit;
+}
+
 inline const char *nameOf(plan::DType dtype) {
   return dtype == plan::DType::F16    ? "f16"
          : dtype == plan::DType::BF16 ? "bf16"

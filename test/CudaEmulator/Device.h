@@ -64,12 +64,31 @@ template <typename T> T __shfl_xor_sync(unsigned, T value, int mask) {
   return std::bit_cast<T>(
       mbc::emulator::exchange(std::bit_cast<uint32_t>(value))[from]);
 }
+template <typename T> T __shfl_sync(unsigned, T value, unsigned from) {
+  static_assert(sizeof(T) == 4);
+  return std::bit_cast<T>(
+      mbc::emulator::exchange(std::bit_cast<uint32_t>(value))[from]);
+}
+template <typename T> T __shfl_up_sync(unsigned, T value, unsigned by) {
+  static_assert(sizeof(T) == 4);
+  unsigned lane = mbc::emulator::lane(), from = lane < by ? lane : lane - by;
+  return std::bit_cast<T>(
+      mbc::emulator::exchange(std::bit_cast<uint32_t>(value))[from]);
+}
 inline unsigned __ballot_sync(unsigned, bool value) {
   const uint32_t *given = mbc::emulator::exchange(value);
   unsigned all = 0;
   for (unsigned i = 0; i < 32; ++i)
     all |= given[i] << i;
   return all;
+}
+inline unsigned __reduce_max_sync(unsigned, unsigned value) {
+  const uint32_t *given = mbc::emulator::exchange(value);
+  return *std::max_element(given, given + 32);
+}
+inline unsigned __reduce_min_sync(unsigned, unsigned value) {
+  const uint32_t *given = mbc::emulator::exchange(value);
+  return *std::min_element(given, given + 32);
 }
 /// In one exchange what five shuffles do, in their order.
 #define MBC_WARP_SUM
@@ -85,6 +104,9 @@ inline float warpSum(float value) {
   return sums[0];
 }
 inline int __popc(unsigned value) { return std::popcount(value); }
+inline unsigned __float_as_uint(float value) {
+  return std::bit_cast<unsigned>(value);
+}
 inline float __int_as_float(int bits) { return std::bit_cast<float>(bits); }
 inline float __uint_as_float(unsigned bits) {
   return std::bit_cast<float>(bits);

@@ -6,9 +6,12 @@
 
 #include "runtime/cuda/kernels/Grouped.cu"
 
-MBC_EMULATE(mbc_grouped_bf16_128)
-MBC_EMULATE(mbc_grouped_bf16_64)
+// Of f16 none with products of warpgroups: it goes the way of other devices.
 MBC_EMULATE(mbc_grouped_bf16_rows)
-MBC_EMULATE(mbc_grouped_f16_128)
-MBC_EMULATE(mbc_grouped_f16_64)
+MBC_EMULATE(mbc_grouped_bf16_Warps_64)
+MBC_EMULATE(mbc_grouped_bf16_Warps_128)
+MBC_EMULATE(mbc_grouped_bf16_Warpgroup_64)
+MBC_EMULATE(mbc_grouped_bf16_Warpgroup_128)
 MBC_EMULATE(mbc_grouped_f16_rows)
+MBC_EMULATE(mbc_grouped_f16_Warps_64)
+MBC_EMULATE(mbc_grouped_f16_Warps_128)

@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 
-#include "runtime/cuda/kernels/Elements.cuh"
+#include "runtime/cuda/kernels/Tiles.cuh"
 #include "test/CudaEmulator/Copies.h"
 
 #define MBC_TENSOR_CORE
@@ -80,6 +80,29 @@ void multiplyAdd(float (&sums)[4], const uint32_t (&a)[4], uint32_t b0,
     }
     sums[e] = sum;
   }
+}
+
+#define MBC_WARPGROUPS
+inline void showCopies() {}
+inline void beginProducts() {}
+inline void commitProducts() {}
+inline void finishProducts() {}
+template <typename T>
+void warpgroupMultiplyAdd(float (&sums)[16][4], const char *a, const char *b,
+                          int part) {
+  auto at = [part](const char *tile, int row, int k) {
+    T value;
+    std::memcpy(&value,
+                tile + chunkAt(row, 2 * part + k / 8) + k % 8 * sizeof(T),
+                sizeof(T));
+    return float(value);
+  };
+  int row = threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4;
+  for (int j = 0; j < 16; ++j)
+    for (int e = 0; e < 4; ++e)
+      for (int k = 0; k < 16; ++k)
+        sums[j][e] += at(a, row + e / 2 * 8, k) *
+                      at(b, 8 * j + threadIdx.x % 4 * 2 + e % 2, k);
 }
 
 inline float powerOfTwo(float x) { return std::exp2(x); }

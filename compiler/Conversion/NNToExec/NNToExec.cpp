@@ -456,7 +456,7 @@ LogicalResult FunctionBuilder::lowerCluster(nn::ClusterOp op) {
   loads.append(stores);
   exec::RowsOp::create(builder, op.getLoc(),
                        shared.kernel(op.getLoc(), operands.size(), loads),
-                       operands, FlatSymbolRefAttr());
+                       operands, FlatSymbolRefAttr(), FlatSymbolRefAttr());
   return success();
 }
 

@@ -106,6 +106,34 @@ struct DecodeArguments {
   int32_t *arrived;
 };
 
+/// The sequences of a call, as cuDNN wants them: of each the rows and keys it
+/// has, and the elements at which it begins in every array. There are as many
+/// places as a plan has; those left over have no rows and no keys.
+struct SequenceTables {
+  int32_t *rows, *keys, *slots; ///< [sequences]
+  int64_t *q, *k, *v, *out;     ///< [sequences + 1]
+};
+struct SequenceArguments {
+  const RowPlace *places;
+  SequenceTables tables;
+  /// Elements from a row of each array to the next.
+  int64_t qRow, kRow, vRow, outRow;
+  /// Keys that there is room for, or -1: those of the sequences were brought
+  /// together, one sequence after another.
+  int64_t slots;
+  int32_t sequences;
+};
+
+/// Keys of an expanded latent attention: of 16 bits, in rows of whole 16 bytes.
+struct LatentKeysArguments {
+  const void *latents, *ropes; ///< of the state, by slots
+  void *gathered;              ///< [keys, latent]
+  const void *expanded;        ///< [keys, heads, nope + v]
+  void *keys;                  ///< [keys, heads, nope + rope]
+  SequenceTables tables;
+  int32_t sequences, heads, latent, nope, v, rope;
+};
+
 /// Of some logits of a row: Choose.cu.
 struct LikeliestPart {
   float highest;

@@ -108,6 +108,7 @@ __device__ void decode(const DecodeArguments &given, Count count) {
   int64_t row = blockIdx.x;
   // Numbers and places are the call's inputs, and older keys are earlier
   // calls': all of it is there before other kernels end.
+  const RowPlace place = given.places[row];
   if (row >= rowsOf(count)) {
     waitForEarlier();
     return;
@@ -116,9 +117,7 @@ __device__ void decode(const DecodeArguments &given, Count count) {
   int g = lane / 4, t = lane % 4;
   int chunks = (given.group + queries - 1) / queries;
   int query0 = int(blockIdx.y) % chunks * queries;
-  Seen<T> seen{given, row, int(blockIdx.y) / chunks, given.places[row], 0, 0,
-               0};
-  const RowPlace place = seen.place;
+  Seen<T> seen{given, row, int(blockIdx.y) / chunks, place, 0, 0, 0};
   seen.end = given.causal ? place.index + 1 : place.total;
   seen.begin = given.window > 0 ? max(0, place.index + 1 - given.window) : 0;
   seen.firstNew = place.index;

@@ -39,6 +39,45 @@ __device__ inline void storeElement(void *data, Elem elem, int64_t i,
   }
 }
 
+/// Two neighbours of a 16-bit type.
+__device__ inline float2 twoElements(uint32_t bits, Elem elem) {
+  if (elem == Elem::BF16)
+    return {__uint_as_float(bits << 16), __uint_as_float(bits & 0xffff0000u)};
+  return __half22float2(*reinterpret_cast<__half2 *>(&bits));
+}
+
+/// Two floats as neighbours of a 16-bit type.
+template <typename T> __device__ inline uint32_t packTwo(float a, float b);
+template <>
+__device__ inline uint32_t packTwo<__nv_bfloat16>(float a, float b) {
+  __nv_bfloat162 two = __floats2bfloat162_rn(a, b);
+  uint32_t bits;
+  memcpy(&bits, &two, sizeof(bits));
+  return bits;
+}
+template <> __device__ inline uint32_t packTwo<__half>(float a, float b) {
+  __half2 two = __floats2half2_rn(a, b);
+  uint32_t bits;
+  memcpy(&bits, &two, sizeof(bits));
+  return bits;
+}
+
+/// Two neighbours, as one store where `i` is even and the array starts at a
+/// multiple of 4 bytes.
+__device__ inline void storeTwo(void *data, Elem elem, int64_t i, float a,
+                                float b, bool together) {
+  if (together && elem == Elem::BF16) {
+    *reinterpret_cast<uint32_t *>(static_cast<__nv_bfloat16 *>(data) + i) =
+        packTwo<__nv_bfloat16>(a, b);
+  } else if (together && elem == Elem::F16) {
+    *reinterpret_cast<uint32_t *>(static_cast<__half *>(data) + i) =
+        packTwo<__half>(a, b);
+  } else {
+    storeElement(data, elem, i, a);
+    storeElement(data, elem, i + 1, b);
+  }
+}
+
 __device__ inline int64_t rowsOf(Count count) {
   return int64_t(count.counts[count.which]) * count.factor / count.divisor;
 }

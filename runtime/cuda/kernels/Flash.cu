@@ -29,6 +29,30 @@ template <int Width, int Rows> struct Panels {
   }
 };
 
+/// The rows of a tile from those of an array, zeros for what is behind its end
+/// and beyond its width. Every thread has one chunk of some rows.
+template <typename T, int Width, int Rows>
+__device__ void copyTile(char *to, const T *from, int64_t stride, int rows,
+                         int width) {
+  constexpr int chunks = Width / 8, atOnce = threads / chunks;
+  const int chunk = threadIdx.x % chunks;
+  int row = threadIdx.x / chunks;
+  if (threads % chunks != 0 && row >= atOnce)
+    return;
+  const bool inWidth = chunk * 8 < width;
+  const T *next = from + row * stride + chunk * 8;
+#pragma unroll
+  for (int i = 0; i < (Rows + atOnce - 1) / atOnce; ++i) {
+    if (Rows % atOnce == 0 || row < Rows) {
+      bool inside = inWidth && row < rows;
+      copyAsync(to + Panels<Width, Rows>::at(row, chunk), inside ? next : from,
+                inside);
+    }
+    row += atOnce;
+    next += atOnce * stride;
+  }
+}
+
 /// Keys have up to KeyWidth elements, values up to ValueWidth; a warp has
 /// 16 * MTiles queries; keys go through by `Keys`.
 template <typename T, int KeyWidth, int ValueWidth, int MTiles, int Keys>
@@ -107,28 +131,14 @@ __device__ void flash(const AttentionArguments &given, Count count) {
     };
     const int begin = firstKey(segment), end = endKey(segmentEnd - 1);
     auto load = [&](int key0, int buffer) {
-      char *to = keyTiles + buffer * KeyTile::bytes;
-      for (int i = threadIdx.x; i < Keys * (KeyWidth / 8); i += threads) {
-        int r = i / (KeyWidth / 8), chunk = i % (KeyWidth / 8);
-        bool inside = key0 + r < end && chunk * 8 < given.first;
-        copyAsync(to + KeyTile::at(r, chunk),
-                  inside ? keys + int64_t(place.slot + key0 + r) *
-                                      given.keySlot +
-                               chunk * 8
-                         : keys,
-                  inside);
-      }
-      to = valueTiles + buffer * ValueTile::bytes;
-      for (int i = threadIdx.x; i < Keys * (ValueWidth / 8); i += threads) {
-        int r = i / (ValueWidth / 8), chunk = i % (ValueWidth / 8);
-        bool inside = key0 + r < end && chunk * 8 < given.width;
-        copyAsync(to + ValueTile::at(r, chunk),
-                  inside ? values + int64_t(place.slot + key0 + r) *
-                                        given.valueSlot +
-                               chunk * 8
-                         : values,
-                  inside);
-      }
+      copyTile<T, KeyWidth, Keys>(
+          keyTiles + buffer * KeyTile::bytes,
+          keys + int64_t(place.slot + key0) * given.keySlot, given.keySlot,
+          end - key0, given.first);
+      copyTile<T, ValueWidth, Keys>(
+          valueTiles + buffer * ValueTile::bytes,
+          values + int64_t(place.slot + key0) * given.valueSlot,
+          given.valueSlot, end - key0, given.width);
       commitCopies();
     };
     // What some and what all of the warp's rows see.

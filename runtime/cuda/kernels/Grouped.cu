@@ -13,7 +13,6 @@ using namespace mbc::cuda;
 
 namespace {
 
-constexpr int threads = 128;
 /// Columns of a tile; elements of k in a stage, which are rows of 128 bytes.
 constexpr int columns = 128, depth = 64;
 
@@ -32,23 +31,90 @@ __device__ Range rangeOf(const ProductArguments &given, int group,
 // Many rows: tiles
 //===----------------------------------------------------------------------===//
 
-/// Four warps have a tile of Rows x 128 outputs, Rows / 2 x 64 each. Blocks go
-/// through the tiles of all groups; neighbours in time are the tiles of one
-/// group that share columns, so that its matrix comes from memory once.
-template <typename T, int Rows, int Stages>
+/// How four warps multiply 64 rows of the one side of a stage with 128 of the
+/// other, on any device: each has 32 x 64 of the outputs, as fragments. What
+/// needs the warps begins after the copies of another stage.
+template <typename T> struct Warps {
+  static constexpr int mTiles = 2, nTiles = 8;
+  float sums[mTiles][nTiles][4] = {};
+
+  static __device__ int rowOf(int i) {
+    return threadIdx.x / 64 % 2 * 32 + 16 * i;
+  }
+  static __device__ int columnOf(int j) {
+    return threadIdx.x / 32 % 2 * 64 + 8 * j;
+  }
+  static __device__ void show() {}
+  __device__ void begin(const char *, const char *) {}
+  __device__ void finish(const char *xs, const char *ws, int rows) {
+    if (rowOf(0) >= rows)
+      return;
+    // Which rows and chunks of a 16 x 16 fragment the lane's address is of.
+    const int lane = threadIdx.x % 32;
+    const int aRow = lane % 16, aChunk = lane / 16;
+    const int bRow = lane / 16 * 8 + lane % 8, bChunk = lane / 8 % 2;
+#pragma unroll
+    for (int part = 0; part < depth / 16; ++part) {
+      uint32_t a[mTiles][4], b[nTiles / 2][4];
+#pragma unroll
+      for (int i = 0; i < mTiles; ++i)
+        loadMatrices(a[i], xs + chunkAt(rowOf(i) + aRow, 2 * part + aChunk));
+#pragma unroll
+      for (int j = 0; j < nTiles / 2; ++j)
+        loadMatrices(b[j],
+                     ws + chunkAt(columnOf(2 * j) + bRow, 2 * part + bChunk));
+#pragma unroll
+      for (int i = 0; i < mTiles; ++i)
+#pragma unroll
+        for (int j = 0; j < nTiles; ++j)
+          multiplyAdd<T>(sums[i][j], a[i], b[j / 2][j % 2 * 2],
+                         b[j / 2][j % 2 * 2 + 1]);
+    }
+  }
+};
+
+#ifdef MBC_WARPGROUPS
+/// The same with products of the four together, which read shared memory
+/// themselves, while copies are asked for: each warp has 16 rows and all
+/// columns.
+template <typename T> struct Warpgroup {
+  static constexpr int mTiles = 1, nTiles = 16;
+  float sums[mTiles][nTiles][4] = {};
+
+  static __device__ int rowOf(int) { return threadIdx.x / 32 % 4 * 16; }
+  static __device__ int columnOf(int j) { return 8 * j; }
+  static __device__ void show() { showCopies(); }
+  __device__ void begin(const char *xs, const char *ws) {
+    beginProducts();
+#pragma unroll
+    for (int part = 0; part < depth / 16; ++part)
+      warpgroupMultiplyAdd<T>(sums[0], xs, ws, part);
+    commitProducts();
+  }
+  __device__ void finish(const char *, const char *, int) { finishProducts(); }
+};
+#endif
+
+/// Shared memory, where a swizzled tile may begin.
+struct alignas(1024) Lines {
+  char bytes[1024];
+};
+
+/// A block of 2 * Rows threads has a tile of Rows x 128 outputs, and goes through the tiles of all
+/// groups; neighbours in time are the tiles of one group that share columns, so
+/// that its matrix comes from memory once.
+template <typename T, int Rows, int Stages, template <typename> class Of>
 __device__ void tiles(const ProductArguments &given, Count count) {
-  constexpr int mTiles = Rows / 32, nTiles = 8;
   constexpr int xBytes = Rows * 128, stageBytes = xBytes + columns * 128;
-  MBC_DYNAMIC_SHARED(uint4, shared);
-  char *stages = reinterpret_cast<char *>(shared);
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const int warpRow = warp / 2 * (Rows / 2), warpColumn = warp % 2 * 64;
+  MBC_DYNAMIC_SHARED(Lines, shared);
+  char *stages = shared->bytes;
+  // What of a stage the thread copies; the tile's rows that its warps have.
+  constexpr int lines = Rows / 4;
   const int chunk = threadIdx.x % 8, line = threadIdx.x / 8;
+  const int warpsRow =
+      Rows == 64 ? 0 : __shfl_sync(0xffffffff, threadIdx.x / 128 * 64, 0);
   const int columnTiles = (given.n + columns - 1) / columns;
   const int steps = (given.k + depth - 1) / depth;
-  // Which rows and chunks of a 16 x 16 fragment the lane's address is of.
-  const int aRow = lane % 16, aChunk = lane / 16;
-  const int bRow = lane / 16 * 8 + lane % 8, bChunk = lane / 8 % 2;
 
   int group = 0, before = 0;
   Range range = rangeOf(given, 0, rowsOf(count));
@@ -77,17 +143,17 @@ __device__ void tiles(const ProductArguments &given, Count count) {
         char *to = stages + step % Stages * stageBytes;
         bool inK = step * depth + chunk * 8 < given.k;
 #pragma unroll
-        for (int i = 0; i < Rows / 16; ++i) {
-          bool inside = inK && line + 16 * i < rows;
-          copyAsync(to + chunkAt(line + 16 * i, chunk),
-                    inside ? x + 16 * i * given.ldx + step * depth : given.x,
+        for (int i = 0; i < Rows / lines; ++i) {
+          bool inside = inK && line + lines * i < rows;
+          copyAsync(to + chunkAt(line + lines * i, chunk),
+                    inside ? x + lines * i * given.ldx + step * depth : given.x,
                     inside);
         }
 #pragma unroll
-        for (int i = 0; i < columns / 16; ++i) {
-          bool inside = inK && column0 + line + 16 * i < given.n;
-          copyAsync(to + xBytes + chunkAt(line + 16 * i, chunk),
-                    inside ? w + 16 * i * given.ldw + step * depth
+        for (int i = 0; i < columns / lines; ++i) {
+          bool inside = inK && column0 + line + lines * i < given.n;
+          copyAsync(to + xBytes + chunkAt(line + lines * i, chunk),
+                    inside ? w + lines * i * given.ldw + step * depth
                            : given.weight,
                     inside);
         }
@@ -95,64 +161,41 @@ __device__ void tiles(const ProductArguments &given, Count count) {
       commitCopies();
     };
 
-    float sums[mTiles][nTiles][4];
-#pragma unroll
-    for (int i = 0; i < mTiles; ++i)
-#pragma unroll
-      for (int j = 0; j < nTiles; ++j)
-#pragma unroll
-        for (int e = 0; e < 4; ++e)
-          sums[i][j][e] = 0;
+    Of<T> product;
 #pragma unroll
     for (int s = 0; s < Stages - 1; ++s)
       load(s);
-    const bool works = warpRow < rows && column0 + warpColumn < given.n;
     for (int step = 0; step < steps; ++step) {
       waitForCopies<Stages - 2>();
+      product.show();
       __syncthreads();
+      const char *ws = stages + step % Stages * stageBytes + xBytes,
+                 *xs = ws - xBytes + warpsRow * 128;
+      product.begin(xs, ws);
       // Into the stage that everybody has left.
       load(step + Stages - 1);
-      if (!works)
-        continue;
-      const char *xs = stages + step % Stages * stageBytes;
-      const char *ws = xs + xBytes;
-#pragma unroll
-      for (int part = 0; part < depth / 16; ++part) {
-        uint32_t a[mTiles][4], b[nTiles / 2][4];
-#pragma unroll
-        for (int i = 0; i < mTiles; ++i)
-          loadMatrices(a[i], xs + chunkAt(warpRow + 16 * i + aRow,
-                                          2 * part + aChunk));
-#pragma unroll
-        for (int j = 0; j < nTiles / 2; ++j)
-          loadMatrices(b[j], ws + chunkAt(warpColumn + 16 * j + bRow,
-                                          2 * part + bChunk));
-#pragma unroll
-        for (int i = 0; i < mTiles; ++i)
-#pragma unroll
-          for (int j = 0; j < nTiles; ++j)
-            multiplyAdd<T>(sums[i][j], a[i], b[j / 2][j % 2 * 2],
-                           b[j / 2][j % 2 * 2 + 1]);
-      }
+      product.finish(xs, ws, rows - warpsRow);
     }
     // The next tile's copies go where somebody may still read.
     waitForCopies<0>();
     __syncthreads();
 
+    const int lane = threadIdx.x % 32;
     const bool even = given.ldo % 2 == 0 &&
                       reinterpret_cast<uintptr_t>(given.out) % 4 == 0;
 #pragma unroll
-    for (int i = 0; i < mTiles; ++i)
+    for (int i = 0; i < product.mTiles; ++i)
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        int r = warpRow + 16 * i + 8 * half + lane / 4;
+        int r = warpsRow + product.rowOf(i) + 8 * half + lane / 4;
         if (r >= rows)
           continue;
         int64_t to = (row0 + r) * given.ldo;
 #pragma unroll
-        for (int j = 0; j < nTiles; ++j) {
-          int column = column0 + warpColumn + 8 * j + lane % 4 * 2;
-          float first = sums[i][j][2 * half], second = sums[i][j][2 * half + 1];
+        for (int j = 0; j < product.nTiles; ++j) {
+          int column = column0 + product.columnOf(j) + lane % 4 * 2;
+          float first = product.sums[i][j][2 * half],
+                second = product.sums[i][j][2 * half + 1];
           if (given.bias && column < given.n) {
             first += loadElement(given.bias, given.biasElem, column);
             if (column + 1 < given.n)
@@ -172,7 +215,7 @@ __device__ void tiles(const ProductArguments &given, Count count) {
 // Few rows of a group
 //===----------------------------------------------------------------------===//
 
-constexpr int warps = threads / 32;
+constexpr int threads = 128, warps = threads / 32;
 /// A block has 16 columns; x rows that go through at once are up to 32.
 constexpr int rowColumns = 16, mostRows = 32;
 
@@ -273,6 +316,8 @@ __device__ void rows(const ProductArguments &given, Count count) {
       static_cast<const T *>(given.weight) + group * given.groupStride;
   if (range.end - range.begin <= 8)
     return fewRows<T, 1>(given, w, range.begin, range.end - range.begin, sums);
+  if (range.end - range.begin <= 16)
+    return fewRows<T, 2>(given, w, range.begin, range.end - range.begin, sums);
   for (int row = range.begin; row < range.end; row += mostRows)
     fewRows<T, mostRows / 8>(given, w, row, min(mostRows, range.end - row),
                              sums);
@@ -280,21 +325,27 @@ __device__ void rows(const ProductArguments &given, Count count) {
 
 } // namespace
 
-#define MBC_GROUPED(name, T)                                                   \
-  extern "C" __global__ void __launch_bounds__(threads, 2)                     \
-      mbc_grouped_##name##_128(const __grid_constant__ ProductArguments given, \
-                               Count count) {                                  \
-    tiles<T, 128, 3>(given, count);                                            \
-  }                                                                            \
-  extern "C" __global__ void __launch_bounds__(threads, 2)                     \
-      mbc_grouped_##name##_64(const __grid_constant__ ProductArguments given,  \
-                              Count count) {                                   \
-    tiles<T, 64, 4>(given, count);                                             \
-  }                                                                            \
+#define MBC_GROUPED(name, T, how, Rows, Stages, Blocks)                        \
+  extern "C" __global__ void __launch_bounds__(2 * Rows, Blocks)               \
+      mbc_grouped_##name##_##how##_##Rows(                                     \
+          const __grid_constant__ ProductArguments given, Count count) {       \
+    tiles<T, Rows, Stages, how>(given, count);                                 \
+  }
+#define MBC_GROUPED_ROWS(name, T)                                              \
   extern "C" __global__ void __launch_bounds__(threads)                        \
       mbc_grouped_##name##_rows(                                               \
           const __grid_constant__ ProductArguments given, Count count) {       \
     rows<T>(given, count);                                                     \
   }
-MBC_GROUPED(bf16, __nv_bfloat16)
-MBC_GROUPED(f16, __half)
+// As `multiplyGroups` of LaunchProducts.cpp has them.
+#define MBC_GROUPED_OF(how)                                                    \
+  MBC_GROUPED(bf16, __nv_bfloat16, how, 64, 3, 3)                              \
+  MBC_GROUPED(bf16, __nv_bfloat16, how, 128, 3, 2)                             \
+  MBC_GROUPED(f16, __half, how, 64, 3, 3)                                      \
+  MBC_GROUPED(f16, __half, how, 128, 3, 2)
+MBC_GROUPED_ROWS(bf16, __nv_bfloat16)
+MBC_GROUPED_ROWS(f16, __half)
+MBC_GROUPED_OF(Warps)
+#ifdef MBC_WARPGROUPS
+MBC_GROUPED_OF(Warpgroup)
+#endif

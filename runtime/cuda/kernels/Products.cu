@@ -195,13 +195,13 @@ __device__ void rowProducts(const ProductArguments &given, Count count) {
 
 constexpr int fewWarps = 16;
 
-/// A block's 8 columns of at most Rows rows, Loads steps of k at a time. With g
-/// = lane / 4 and t = lane % 4 a lane's 16 bytes are k = 8t ... of column g and
-/// of row g: what tensor cores take for k in another order, the same for both.
-template <typename T, int Rows, int Loads>
+/// A block's 8 columns of at most 8 rows. With g = lane / 4 and t = lane % 4 a
+/// lane's 16 bytes are k = 8t ... of column g and of row g: what tensor cores
+/// take for k in another order, the same for both.
+template <typename T>
 __device__ void fewRows(const ProductArguments &given, Count count) {
-  constexpr int fragments = (Rows + 15) / 16, halves = Rows / 8;
-  __shared__ float parts[fewWarps][Rows][8];
+  constexpr int loads = 4; // steps of k at a time
+  __shared__ float parts[fewWarps][8][8];
   letNextStart();
   if (!given.fixed)
     waitForEarlier();
@@ -211,12 +211,12 @@ __device__ void fewRows(const ProductArguments &given, Count count) {
   auto *weights = static_cast<const T *>(given.weight) +
                   min(first + g, int64_t(given.n - 1)) * given.ldw;
   auto *x = static_cast<const T *>(given.x) + g * given.ldx;
-  float sums[fragments][4] = {};
+  float sums[4] = {};
   int rows = 0;
-  for (int k0 = 0; k0 < given.k; k0 += fewWarps * 32 * Loads) {
-    uint4 w[Loads], a[Loads][2 * fragments];
+  for (int k0 = 0; k0 < given.k; k0 += fewWarps * 32 * loads) {
+    uint4 w[loads], a[loads];
 #pragma unroll
-    for (int i = 0; i < Loads; ++i) {
+    for (int i = 0; i < loads; ++i) {
       int k = k0 + (i * fewWarps + warp) * 32 + t * 8;
       w[i] = k < given.k ? loadOnce(weights + k) : uint4{0, 0, 0, 0};
     }
@@ -225,36 +225,27 @@ __device__ void fewRows(const ProductArguments &given, Count count) {
       rows = int(rowsOf(count));
     }
 #pragma unroll
-    for (int i = 0; i < Loads; ++i) {
+    for (int i = 0; i < loads; ++i) {
       int k = k0 + (i * fewWarps + warp) * 32 + t * 8;
-#pragma unroll
-      for (int h = 0; h < 2 * fragments; ++h)
-        a[i][h] = h < halves && 8 * h + g < rows && k < given.k
-                      ? *reinterpret_cast<const uint4 *>(x + 8 * h * given.ldx +
-                                                         k)
-                      : uint4{0, 0, 0, 0};
+      a[i] = g < rows && k < given.k ? *reinterpret_cast<const uint4 *>(x + k)
+                                     : uint4{0, 0, 0, 0};
     }
 #pragma unroll
-    for (int i = 0; i < Loads; ++i)
-#pragma unroll
-      for (int f = 0; f < fragments; ++f) {
-        uint4 upper = a[i][2 * f], lower = a[i][2 * f + 1];
-        uint32_t one[4] = {upper.x, lower.x, upper.y, lower.y};
-        uint32_t two[4] = {upper.z, lower.z, upper.w, lower.w};
-        multiplyAdd<T>(sums[f], one, w[i].x, w[i].y);
-        multiplyAdd<T>(sums[f], two, w[i].z, w[i].w);
-      }
+    for (int i = 0; i < loads; ++i) {
+      // The lower half of 16 rows is none.
+      uint32_t one[4] = {a[i].x, 0, a[i].y, 0}, two[4] = {a[i].z, 0, a[i].w, 0};
+      multiplyAdd<T>(sums, one, w[i].x, w[i].y);
+      multiplyAdd<T>(sums, two, w[i].z, w[i].w);
+    }
   }
-#pragma unroll
-  for (int h = 0; h < halves; ++h)
-    if (8 * h + g < rows) {
-      float *to = &parts[warp][8 * h + g][2 * t];
-      to[0] = sums[h / 2][h % 2 * 2];
-      to[1] = sums[h / 2][h % 2 * 2 + 1];
-    }
+  if (g < rows) {
+    float *to = &parts[warp][g][2 * t];
+    to[0] = sums[0];
+    to[1] = sums[1];
+  }
   __syncthreads();
   int r = threadIdx.x / 8, c = threadIdx.x % 8;
-  if (r < rows && r < Rows && first + c < given.n) {
+  if (r < rows && r < 8 && first + c < given.n) {
     float sum = 0;
 #pragma unroll
     for (int w = 0; w < fewWarps; ++w)
@@ -276,13 +267,11 @@ MBC_ROW_PRODUCTS(f32, float, 2, 8)
 MBC_ROW_PRODUCTS(bf16, __nv_bfloat16, 4, 1)
 MBC_ROW_PRODUCTS(f16, __half, 4, 1)
 
-#define MBC_FEW_ROWS(name, T, Rows, Loads)                                     \
+#define MBC_FEW_ROWS(name, T)                                                  \
   extern "C" __global__ void __launch_bounds__(32 * fewWarps)                  \
-      mbc_few_rows_##name##_##Rows(                                            \
-          const __grid_constant__ ProductArguments given, Count count) {       \
-    fewRows<T, Rows, Loads>(given, count);                                     \
+      mbc_few_rows_##name(const __grid_constant__ ProductArguments given,      \
+                          Count count) {                                       \
+    fewRows<T>(given, count);                                                  \
   }
-MBC_FEW_ROWS(bf16, __nv_bfloat16, 8, 4)
-MBC_FEW_ROWS(f16, __half, 8, 4)
-MBC_FEW_ROWS(bf16, __nv_bfloat16, 16, 2)
-MBC_FEW_ROWS(f16, __half, 16, 2)
+MBC_FEW_ROWS(bf16, __nv_bfloat16)
+MBC_FEW_ROWS(f16, __half)

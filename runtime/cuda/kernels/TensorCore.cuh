@@ -11,7 +11,9 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 
-#include "runtime/cuda/kernels/Elements.cuh"
+#include "runtime/cuda/kernels/Tiles.cuh"
+
+#include <type_traits>
 
 #ifndef MBC_TENSOR_CORE
 
@@ -57,25 +59,85 @@ __device__ inline void loadTransposed(uint32_t (&to)[4], const void *row) {
       : "memory");
 }
 
+#define MBC_MULTIPLY(type)                                                     \
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 "  \
+               "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "                \
+               "{%0, %1, %2, %3};\n"                                           \
+               : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])    \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1))
+
 /// sums += a * b
 template <typename T>
 __device__ inline void multiplyAdd(float (&sums)[4], const uint32_t (&a)[4],
                                    uint32_t b0, uint32_t b1) {
-  if constexpr (sizeof(T) == 2 && !std::is_same_v<T, __half>)
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-                 "{%0, %1, %2, %3};\n"
-                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0),
-                   "r"(b1));
+  if constexpr (std::is_same_v<T, __half>)
+    MBC_MULTIPLY("f16");
   else
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-                 "{%0, %1, %2, %3};\n"
-                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0),
-                   "r"(b1));
+    MBC_MULTIPLY("bf16");
 }
+#undef MBC_MULTIPLY
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define MBC_WARPGROUPS
+
+/// What this thread's copies wrote is seen by products of warpgroups, once
+/// other threads have passed a barrier.
+__device__ inline void showCopies() {
+  asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+}
+
+/// A tile of rows of 128 bytes, as `chunkAt` has them, from element `16 * part`
+/// of its rows on.
+__device__ inline uint64_t tileOf(const char *tile, int part) {
+  uint64_t address = (sharedAddress(tile) + part * 32) & 0x3ffff;
+  // Eight rows after eight rows; chunks are swizzled over 128 bytes.
+  return address >> 4 | uint64_t(1) << 16 | uint64_t(1024 >> 4) << 32 |
+         uint64_t(1) << 62;
+}
+
+__device__ inline void beginProducts() {
+  asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory");
+}
+/// The warpgroup's products since `beginProducts` are a batch; waits for it.
+__device__ inline void commitProducts() {
+  asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
+}
+__device__ inline void finishProducts() {
+  asm volatile("wgmma.wait_group.sync.aligned 0;\n" ::: "memory");
+}
+
+#define MBC_FOUR(i)                                                            \
+  "+f"(sums[i][0]), "+f"(sums[i][1]), "+f"(sums[i][2]), "+f"(sums[i][3])
+#define MBC_WARPGROUP_MULTIPLY(type)                                           \
+  asm volatile(                                                                \
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type " "         \
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, "     \
+      "%15, %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, "      \
+      "%28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, "      \
+      "%41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, "      \
+      "%54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, %64, %65, 1, 1, "    \
+      "1, 0, 0;\n"                                                             \
+      : MBC_FOUR(0), MBC_FOUR(1), MBC_FOUR(2), MBC_FOUR(3), MBC_FOUR(4),       \
+        MBC_FOUR(5), MBC_FOUR(6), MBC_FOUR(7), MBC_FOUR(8), MBC_FOUR(9),       \
+        MBC_FOUR(10), MBC_FOUR(11), MBC_FOUR(12), MBC_FOUR(13), MBC_FOUR(14),  \
+        MBC_FOUR(15)                                                           \
+      : "l"(tileOf(a, part)), "l"(tileOf(b, part)))
+
+/// sums += a * b, of 64 rows of `a` and 128 of `b`, 16 elements of each; of the
+/// result warp i has rows 16 * i and on, as fragments of C. The tiles lie at
+/// multiples of 1024 bytes.
+template <typename T>
+__device__ inline void warpgroupMultiplyAdd(float (&sums)[16][4], const char *a,
+                                            const char *b, int part) {
+  if constexpr (std::is_same_v<T, __half>)
+    MBC_WARPGROUP_MULTIPLY("f16");
+  else
+    MBC_WARPGROUP_MULTIPLY("bf16");
+}
+#undef MBC_WARPGROUP_MULTIPLY
+#undef MBC_FOUR
+
+#endif // __CUDA_ARCH_FEAT_SM90_ALL
 
 /// 2 to the power of x, within 2 units in the last place; subnormal results are
 /// 0.
@@ -98,46 +160,3 @@ __device__ inline uint4 loadOnce(const void *from) {
 } // namespace mbc::cuda
 
 #endif
-
-namespace mbc::cuda {
-
-/// Two floats as neighbours of a 16-bit type.
-template <typename T> __device__ inline uint32_t packTwo(float a, float b);
-template <>
-__device__ inline uint32_t packTwo<__nv_bfloat16>(float a, float b) {
-  __nv_bfloat162 two = __floats2bfloat162_rn(a, b);
-  uint32_t bits;
-  memcpy(&bits, &two, sizeof(bits));
-  return bits;
-}
-template <> __device__ inline uint32_t packTwo<__half>(float a, float b) {
-  __half2 two = __floats2half2_rn(a, b);
-  uint32_t bits;
-  memcpy(&bits, &two, sizeof(bits));
-  return bits;
-}
-
-/// Two neighbours, as one store where `i` is even and the array starts at a
-/// multiple of 4 bytes.
-__device__ inline void storeTwo(void *data, Elem elem, int64_t i, float a,
-                                float b, bool together) {
-  if (together && elem == Elem::BF16) {
-    *reinterpret_cast<uint32_t *>(static_cast<__nv_bfloat16 *>(data) + i) =
-        packTwo<__nv_bfloat16>(a, b);
-  } else if (together && elem == Elem::F16) {
-    *reinterpret_cast<uint32_t *>(static_cast<__half *>(data) + i) =
-        packTwo<__half>(a, b);
-  } else {
-    storeElement(data, elem, i, a);
-    storeElement(data, elem, i + 1, b);
-  }
-}
-
-/// Where chunk `chunk` (16 bytes) of a row of 128 bytes lies in shared memory,
-/// from the start of a multiple of eight rows: eight rows' chunks of one number
-/// lie in different banks.
-__device__ inline int chunkAt(int row, int chunk) {
-  return row * 128 + ((chunk ^ (row & 7)) << 4);
-}
-
-} // namespace mbc::cuda

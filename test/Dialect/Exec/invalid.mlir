@@ -1026,3 +1026,19 @@ exec.program @P f32 attributes {values = {}} {
     exec.place %y, %places, %x : memref<2x4xi32>, memref<3xi32>, memref<3x4xf32>
   }
 }
+
+// -----
+
+// X16
+exec.program @P f32 attributes {values = {}} {
+  // expected-error@+1 {{needs a target and text}}
+  exec.gpu_image "sm_90" "" cubin []
+}
+
+// -----
+
+// X31
+exec.program @P f32 attributes {values = {}} {
+  // expected-error@+1 {{has 2 tasks with rows and 1 with parts, expected as many, and one at least}}
+  exec.gpu_entry @mbc_rows_0 threads 256 shared 0 rows [1, 4] parts [1]
+}

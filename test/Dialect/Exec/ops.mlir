@@ -20,6 +20,10 @@ exec.program @P bf16 attributes {values = {vocab = 9}} {
   exec.entry @code0 scratch 64
   // CHECK: exec.image "x86-64-v3" [1, -2]
   exec.image "x86-64-v3" [1, -2]
+  // CHECK: exec.gpu_entry @mbc_rows_0 threads 256 shared 0 rows [1, 4] parts [2, 1]
+  exec.gpu_entry @mbc_rows_0 threads 256 shared 0 rows [1, 4] parts [2, 1]
+  // CHECK: exec.gpu_image "sm_90" ".target sm_90" cubin [127]
+  exec.gpu_image "sm_90" ".target sm_90" cubin [127]
   // CHECK: exec.func @prefill rows 3 ["tokens", "positions", "ends", "outputs"] -> ["logits"] arena 512 (%{{.*}}: memref<3xi32>, %{{.*}}: memref<3x2xi32>, %{{.*}}: memref<3xi32>, %{{.*}}: memref<2xi32>, %{{.*}}: memref<2x9xf32>) {
   exec.func @prefill rows 3 ["tokens", "positions", "ends", "outputs"] -> ["logits"] arena 512 (%tokens: memref<3xi32>, %positions: memref<3x2xi32>, %ends: memref<3xi32>, %outputs: memref<2xi32>, %logits: memref<2x9xf32>) {
     // CHECK: %[[ANGLES:.*]] = exec.buffer at 64 : memref<3x4xf32>
@@ -55,6 +59,8 @@ exec.program @P bf16 attributes {values = {vocab = 9}} {
     }, {
       // CHECK: exec.rows @silu(%[[X]], %[[X]]) : memref<3x4xbf16>, memref<3x4xbf16>
       exec.rows @silu(%x, %x) : memref<3x4xbf16>, memref<3x4xbf16>
+      // CHECK: exec.rows @silu(%[[X]], %[[X]]) code @code0 gpu @mbc_rows_0 : memref<3x4xbf16>, memref<3x4xbf16>
+      exec.rows @silu(%x, %x) code @code0 gpu @mbc_rows_0 : memref<3x4xbf16>, memref<3x4xbf16>
       // CHECK: exec.rows @silu(%[[X]], %[[X]]) code @code0 : memref<3x4xbf16>, memref<3x4xbf16>
       exec.rows @silu(%x, %x) code @code0 : memref<3x4xbf16>, memref<3x4xbf16>
     }

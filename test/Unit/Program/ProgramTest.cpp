@@ -140,6 +140,22 @@ void addCode(Decoder &d) {
   }
   rowsOf(d).code = 0;
 }
+/// The same for GPUs.
+void addGpuCode(Decoder &d) {
+  auto entry = std::make_unique<program::GpuEntryT>();
+  entry->name = "mbc_rows_0";
+  entry->threads = 256;
+  entry->tasks.emplace_back(1, 2);
+  d.make.program.gpu_entries.push_back(std::move(entry));
+  for (const char *target : {"sm_80", "sm_90"}) {
+    auto code = std::make_unique<program::GpuCodeT>();
+    code->target = target;
+    code->ptx = std::string(".version 8.0\n.target ") + target +
+                "\n.visible .entry mbc_rows_0(\n";
+    d.make.program.gpu_code.push_back(std::move(code));
+  }
+  rowsOf(d).gpu = 0;
+}
 const Damage damages[] = {
     {"P02", "is of program version 3, this mbc runs 4; compile it again",
      [](Decoder &d) { d.make.program.abi = 3; }},
@@ -362,6 +378,54 @@ const Damage damages[] = {
        addCode(d);
        d.make.program.entries[0]->name = "code7";
      }},
+    {"P16", "code is for 'sm_70'; expected each of sm_80, sm_86, sm_89,",
+     [](Decoder &d) {
+       addGpuCode(d);
+       d.make.program.gpu_code[0]->target = "sm_70";
+     }},
+    {"P16", "code is for 'sm_90'; expected each of sm_80, sm_86, sm_89,",
+     [](Decoder &d) {
+       addGpuCode(d);
+       d.make.program.gpu_code[0] =
+           std::make_unique<program::GpuCodeT>(*d.make.program.gpu_code[1]);
+     }},
+    {"P16", "code for sm_90 is no PTX for sm_90",
+     [](Decoder &d) {
+       addGpuCode(d);
+       d.make.program.gpu_code[1]->ptx = d.make.program.gpu_code[0]->ptx;
+     }},
+    {"P16", "code for sm_80 is no text",
+     [](Decoder &d) {
+       addGpuCode(d);
+       d.make.program.gpu_code[0]->ptx.insert(3, 1, '\0');
+     }},
+    {"P16", "code for sm_80 has no function 'mbc_rows_7'",
+     [](Decoder &d) {
+       addGpuCode(d);
+       d.make.program.gpu_entries[0]->name = "mbc_rows_7";
+     }},
+    {"P16", "code for sm_80 has a cubin that is none",
+     [](Decoder &d) {
+       addGpuCode(d);
+       d.make.program.gpu_code[0]->cubin.resize(64);
+     }},
+    {"P16", "entry 'mbc_rows_0' is no entry of code for GPUs",
+     [](Decoder &d) {
+       addGpuCode(d);
+       d.make.program.gpu_entries[0]->threads = 2048;
+     }},
+    {"P16", "entry 'mbc_rows_0' is no entry of code for GPUs",
+     [](Decoder &d) {
+       addGpuCode(d);
+       d.make.program.gpu_entries[0]->tasks[0] = program::GpuTask(0, 1);
+     }},
+    {"P16", "entry 'mbc_rows_0' is no entry of code for GPUs",
+     [](Decoder &d) {
+       addGpuCode(d);
+       d.make.program.gpu_entries[0]->shared = 1 << 20;
+     }},
+    {"P13", "a command of 'f' has no entry 0 for GPUs",
+     [](Decoder &d) { rowsOf(d).gpu = 0; }},
     {"P12", "entry 'code0' is no entry of native code",
      [](Decoder &d) {
        addCode(d);
