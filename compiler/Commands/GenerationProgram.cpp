@@ -62,6 +62,9 @@ GenerationProgram::open(uint64_t sequences, uint64_t length, uint64_t drafts,
     rows = std::max(rows, together);
   }
   compile.chunks = {rows};
+  MBC_ASSIGN(std::string target, execute::codeTarget(device));
+  if (!target.empty())
+    compile.targets.push_back(std::move(target));
   compile.length = length;
   ModelLibrary library;
   MBC_TRY(common.load(library));

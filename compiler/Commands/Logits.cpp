@@ -42,6 +42,9 @@ Expected<Outcome> runLogits(const LogitsOptions &options,
       std::min(chunk, std::bit_ceil<uint64_t>(tokens.ids.size()))};
   if (!pixels.grids.empty())
     compile.patches = {std::bit_ceil<uint64_t>(pixels.patches())};
+  MBC_ASSIGN(std::string target, execute::codeTarget(device));
+  if (!target.empty())
+    compile.targets.push_back(std::move(target));
   compile.taps = options.taps;
   compile.draft = options.draft;
   MBC_ASSIGN(CompiledModel model,

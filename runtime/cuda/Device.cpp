@@ -52,6 +52,20 @@ Expected<std::vector<DeviceFacts>> listDevices() {
   return all;
 }
 
+Expected<DeviceFacts> findDevice(int ordinal) {
+  MBC_ASSIGN(const Driver *api, driver());
+  MBC_ASSIGN(int count, deviceCount(*api));
+  if (ordinal < 0 || ordinal >= count)
+    return inputError(
+        fmt::format("there is no GPU {}: the driver shows {}", ordinal, count));
+  MBC_ASSIGN(DeviceFacts facts, factsOf(*api, ordinal));
+  if (facts.major < 8)
+    return systemError(fmt::format(
+        "GPU {} ({}) has compute capability {}.{}, expected 8.0 or higher",
+        ordinal, facts.name, facts.major, facts.minor));
+  return facts;
+}
+
 Memory &Memory::operator=(Memory &&other) noexcept {
   std::swap(address, other.address);
   std::swap(bytes, other.bytes);
@@ -71,15 +85,7 @@ Memory::~Memory() {
 
 Expected<std::unique_ptr<Device>> Device::open(int ordinal) {
   MBC_ASSIGN(const Driver *api, cuda::driver());
-  MBC_ASSIGN(int count, deviceCount(*api));
-  if (ordinal < 0 || ordinal >= count)
-    return inputError(
-        fmt::format("there is no GPU {}: the driver shows {}", ordinal, count));
-  MBC_ASSIGN(DeviceFacts facts, factsOf(*api, ordinal));
-  if (facts.major < 8)
-    return systemError(fmt::format(
-        "GPU {} ({}) has compute capability {}.{}, expected 8.0 or higher",
-        ordinal, facts.name, facts.major, facts.minor));
+  MBC_ASSIGN(DeviceFacts facts, findDevice(ordinal));
   std::unique_ptr<Device> result(new Device(*api, std::move(facts)));
   MBC_TRY(
       checked(api->cuDeviceGet(&result->device, ordinal), "finding the GPU"));

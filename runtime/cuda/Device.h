@@ -23,6 +23,10 @@ struct DeviceFacts {
 /// Every GPU that the driver shows. A System error where there is none.
 Expected<std::vector<DeviceFacts>> listDevices();
 
+/// Of one GPU. An Input error where the driver does not show so many, a System
+/// error where there is no driver or GPU, or it is too old for mbc.
+Expected<DeviceFacts> findDevice(int ordinal);
+
 class Device;
 
 /// Memory of the device, or pinned memory of the host. Freed with its owner.

@@ -1,5 +1,4 @@
-//===- LaunchAttention.cpp
-//-------------------------------------------------===//
+//===- LaunchAttention.cpp ------------------------------------------------===//
 
 #include "runtime/cuda/Launcher.h"
 

@@ -186,6 +186,8 @@ Status Session::start(const program::FunctionT &function, const Call &call,
                                              std::move(bound), number, follows);
   uint64_t results = launcher->resultBytes();
   if (results > own.results.size() && results <= mostResults) {
+    // What is under way may be a graph.
+    MBC_TRY(gpu->wait("waiting for pinned memory"));
     if (graphs)
       graphs->clear();
     MBC_ASSIGN(own.results, gpu->allocatePinned(std::bit_ceil(results)));

@@ -3,6 +3,7 @@
 #include "runtime/execute/Devices.h"
 
 #include "runtime/host/Session.h"
+#include "runtime/program/GpuCode.h"
 #ifdef MBC_HAS_CUDA
 #include "runtime/cuda/Session.h"
 #endif
@@ -34,6 +35,25 @@ Expected<Device> Device::parse(std::string_view text) {
   return device;
 }
 
+#ifndef MBC_HAS_CUDA
+static Failure noBackend() {
+  return systemError("this mbc was built without the GPU backend; build it "
+                     "where nvcc and CUDA's headers are, or use --device cpu");
+}
+#endif
+
+Expected<std::string> codeTarget(const Device &device) {
+  if (!device.isGpu())
+    return std::string();
+#ifdef MBC_HAS_CUDA
+  MBC_ASSIGN(cuda::DeviceFacts facts, cuda::findDevice(device.ordinal));
+  const GpuTarget *target = gpuTargetOf(facts.major, facts.minor);
+  return target ? std::string(target->name) : std::string();
+#else
+  return noBackend();
+#endif
+}
+
 Expected<std::unique_ptr<Session>> openSession(const program::ProgramT &program,
                                                const Device &device,
                                                const SessionOptions &options) {
@@ -49,8 +69,7 @@ Expected<std::unique_ptr<Session>> openSession(const program::ProgramT &program,
                  program, {device.ordinal, options.threads, options.slots}));
   return session;
 #else
-  return systemError("this mbc was built without the GPU backend; build it "
-                     "where nvcc and CUDA's headers are, or use --device cpu");
+  return noBackend();
 #endif
 }
 

@@ -36,6 +36,12 @@ struct SessionOptions {
   int64_t slots = 0;
 };
 
+/// What programs are to have code for to run on the device: "sm_90"; empty on
+/// the processors, which programs have code for in any case, and for GPUs that
+/// no code can be made for. A System or Input error where there is no such
+/// device.
+Expected<std::string> codeTarget(const Device &device);
+
 /// Memory for `program` on the device. An Input error where it does not have
 /// enough, a System error where there is no such device.
 Expected<std::unique_ptr<Session>> openSession(const program::ProgramT &program,

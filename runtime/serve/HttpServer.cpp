@@ -58,13 +58,12 @@ public:
                       code == net::error::address_in_use
                           ? "; '--port' takes another one, 0 any that is free"
                           : ""));
+    // Asked for by any thread, also while the acceptor is being closed.
+    bound = acceptor.local_endpoint(code);
     return {};
   }
 
-  tcp::endpoint endpoint() const {
-    error_code code;
-    return acceptor.local_endpoint(code);
-  }
+  tcp::endpoint endpoint() const { return bound; }
 
   void run() {
     net::co_spawn(io, accept(), net::detached);
@@ -141,6 +140,7 @@ private:
   ServerContext context;
   net::io_context io{1};
   tcp::acceptor acceptor;
+  tcp::endpoint bound; ///< where it listens
   net::steady_timer late, pause;
   std::vector<std::shared_ptr<Connection>> connections;
 };
