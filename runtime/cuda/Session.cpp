@@ -137,6 +137,7 @@ Session::create(const program::ProgramT &program,
     return given && given == value;
   };
   session->waitsForEach = is("MBC_CUDA_WAIT", "1");
+  session->mayRunAhead = !session->waitsForEach && !is("MBC_CUDA_AHEAD", "0");
   if (!session->waitsForEach && !is("MBC_CUDA_GRAPHS", "0"))
     session->graphs = std::make_unique<Graphs>(gpu);
   return session;

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "runtime/cuda/CublasLt.h"
-#include "runtime/cuda/Graphs.h"
 #include "runtime/cuda/Cudnn.h"
+#include "runtime/cuda/Graphs.h"
 #include "runtime/cuda/Kernels.h"
 #include "runtime/program/MemoryLayout.h"
 #include "runtime/program/Program.h"
@@ -46,7 +46,7 @@ public:
   Status run(const program::FunctionT &function, const Call &call) override;
   int64_t slots() const override { return options.slots; }
   bool findsLikeliest() const override { return true; }
-  bool runsAhead() const override { return !waitsForEach && !profiled; }
+  bool runsAhead() const override { return mayRunAhead && !profiled; }
   Status start(const program::FunctionT &function, const Call &call,
                bool follows) override;
   Status finish() override;
@@ -107,6 +107,8 @@ private:
   std::vector<int32_t> stepFloats;
   /// MBC_CUDA_WAIT=1: after each command, so that a failure names its own.
   bool waitsForEach = false;
+  /// MBC_CUDA_AHEAD=0: not.
+  bool mayRunAhead = true;
   bool profiled = false;
   /// Null: MBC_CUDA_GRAPHS=0.
   std::unique_ptr<Graphs> graphs;
