@@ -1,5 +1,4 @@
-//===- Session.h - A program on the host --------------------------*- C++
-//-*-===//
+//===- Session.h - A program on the host ------------------------*- C++ -*-===//
 #pragma once
 
 #include "runtime/core/Error.h"

@@ -1,5 +1,4 @@
-//===- Attention.cpp - The kernels of Attention.cu
-//------------------------------===//
+//===- Attention.cpp - The kernels of Attention.cu ------------------------===//
 
 #include "test/CudaEmulator/Device.h"
 #include "test/CudaEmulator/Kernel.h"

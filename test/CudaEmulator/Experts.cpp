@@ -1,5 +1,4 @@
-//===- Experts.cpp - The kernels of Experts.cu
-//----------------------------------===//
+//===- Experts.cpp - The kernels of Experts.cu ----------------------------===//
 
 #include "test/CudaEmulator/Device.h"
 #include "test/CudaEmulator/Kernel.h"

@@ -1,5 +1,4 @@
-//===- Rows.cpp - The kernels of Rows.cu
-//----------------------------------------===//
+//===- Rows.cpp - The kernels of Rows.cu ----------------------------------===//
 
 #include "test/CudaEmulator/Device.h"
 #include "test/CudaEmulator/Kernel.h"

@@ -1,5 +1,4 @@
-//===- LowerAttention.cpp - Attentions and their states
-//-----------------------===//
+//===- LowerAttention.cpp - Attentions and their states -------------------===//
 
 #include "compiler/Conversion/NNToExec/FunctionBuilder.h"
 

@@ -1,5 +1,4 @@
-//===- LowerExperts.cpp - Rows of tokens and rows of experts
-//-----------------===//
+//===- LowerExperts.cpp - Rows of tokens and rows of experts --------------===//
 
 #include "compiler/Conversion/NNToExec/FunctionBuilder.h"
 #include "dialects/NN/Expr.h"
