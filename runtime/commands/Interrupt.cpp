@@ -3,12 +3,17 @@
 
 #include "runtime/core/File.h"
 
+#include <atomic>
 #include <csignal>
 #include <mutex>
 #include <pthread.h>
 #include <thread>
+#include <unistd.h>
 
 namespace mbc {
+
+/// Set before staged folders are removed.
+static std::atomic<bool> ending{false};
 
 /// Of the guard that lives.
 static std::mutex guardMutex;
@@ -38,6 +43,11 @@ static bool guarded(int number) {
   return guardHandler && guardHandler(number);
 }
 
+void letInterruptEnd() {
+  while (ending)
+    ::pause();
+}
+
 void handleInterrupts() {
   std::signal(SIGPIPE, SIG_IGN);
   // A file beyond the limit of its size is then an error as any other.
@@ -60,6 +70,7 @@ void handleInterrupts() {
       if (::sigwait(&signals, &number) != 0)
         return;
     while (guarded(number));
+    ending = true;
     StagedDirectory::removeAll();
     std::signal(number, SIG_DFL);
     ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);

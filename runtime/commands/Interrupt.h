@@ -10,6 +10,10 @@ namespace mbc {
 /// have; a reader that goes away (SIGPIPE) does not end it.
 void handleInterrupts();
 
+/// Returns at once, unless a signal is ending the process: then never. For
+/// before an error is reported, which may come of the folders that are gone.
+void letInterruptEnd();
+
 /// While it lives, signals call a function, on a thread of its own, and do not
 /// end the process. One at a time.
 class InterruptGuard {

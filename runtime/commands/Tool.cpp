@@ -56,6 +56,7 @@ static Json document(const std::string &command, int status) {
 }
 
 static int report(const Error &error, const std::string &command, bool json) {
+  letInterruptEnd();
   int status = statusOf(error.kind);
   printError(error.message);
   if (json) {
@@ -69,6 +70,7 @@ static int report(const Error &error, const std::string &command, bool json) {
 }
 
 static int report(const Outcome &outcome, const BaseCommand &command) {
+  letInterruptEnd();
   Expected<bool> written = true;
   if (command.options().json) {
     Json result = document(command.name(), outcome.status);

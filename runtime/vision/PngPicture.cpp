@@ -20,6 +20,9 @@ namespace {
 /// Deflate makes at most so many bytes of one.
 constexpr uint64_t mostInflation = 1032;
 
+/// What a compressed text may become, if the file is not larger still.
+constexpr size_t mostText = 1 << 20;
+
 class Reader {
 public:
   explicit Reader(std::span<const std::byte> bytes, int64_t limit)
@@ -31,9 +34,15 @@ public:
   Expected<StoredPicture> read();
 
 private:
-  /// False where libpng failed: `message` says why.
+  bool isGrey16() const {
+    return colours == PNG_COLOR_TYPE_GRAY && depth == 16;
+  }
+  /// False where libpng failed: `message` says why. Rows are read into `rows`.
   bool readHeader();
   bool readRows();
+  /// Whether the file ends within a chunk. libpng takes memory for all that a
+  /// chunk's header claims before it reads.
+  bool isCutOff() const;
   /// An Input error for a size that is none, too large, or larger than what
   /// the file can hold.
   Status checkHeader() const;
@@ -78,29 +87,33 @@ void Reader::onRead(png_structp png, png_bytep to, size_t count) {
   self.at += count;
 }
 
+bool Reader::isCutOff() const {
+  // length, type, data, checksum (PNG specification, 5.3)
+  for (size_t at = 8; bytes.size() - at >= 8;) {
+    const auto *chunk = reinterpret_cast<png_const_bytep>(bytes.data()) + at;
+    uint64_t whole = uint64_t(png_get_uint_32(chunk)) + 12;
+    if (whole > bytes.size() - at)
+      return true;
+    if (std::memcmp(chunk + 4, "IEND", 4) == 0)
+      return false;
+    at += whole;
+  }
+  return false; // or within a header, which libpng sees
+}
+
 bool Reader::readHeader() {
   if (setjmp(png_jmpbuf(png)))
     return false;
   png_set_read_fn(png, this, onRead);
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+  png_set_chunk_malloc_max(png, std::max(bytes.size(), mostText));
   png_read_info(png, info);
   png_get_IHDR(png, info, &width, &height, &depth, &colours, nullptr, nullptr,
                nullptr);
-  bool grey16 = colours == PNG_COLOR_TYPE_GRAY && depth == 16;
-  if (colours == PNG_COLOR_TYPE_PALETTE)
-    png_set_packing(png);
-  else if (depth < 8)
-    png_set_expand_gray_1_2_4_to_8(png);
-  else if (depth == 16 && !grey16)
-    png_set_strip_16(png);
-  if (colours & PNG_COLOR_MASK_ALPHA)
-    png_set_strip_alpha(png);
   pixelBytes = colours & PNG_COLOR_MASK_PALETTE ? 1
                : colours & PNG_COLOR_MASK_COLOR ? 3
-               : grey16                         ? 2
+               : isGrey16()                     ? 2
                                                 : 1;
-  png_set_interlace_handling(png);
-  png_read_update_info(png, info);
   return true;
 }
 
@@ -121,6 +134,16 @@ Status Reader::checkHeader() const {
 bool Reader::readRows() {
   if (setjmp(png_jmpbuf(png)))
     return false;
+  if (colours == PNG_COLOR_TYPE_PALETTE)
+    png_set_packing(png);
+  else if (depth < 8)
+    png_set_expand_gray_1_2_4_to_8(png);
+  else if (depth == 16 && !isGrey16())
+    png_set_strip_16(png);
+  if (colours & PNG_COLOR_MASK_ALPHA)
+    png_set_strip_alpha(png);
+  png_set_interlace_handling(png);
+  png_read_update_info(png, info); // takes memory for a row
   png_read_image(png, rows.data());
   png_read_end(png, info);
   return true;
@@ -215,6 +238,8 @@ Expected<StoredPicture> Reader::read() {
                           ? std::string("is cut off")
                           : fmt::format("is damaged ({})", message));
   };
+  if (isCutOff())
+    return inputError("is cut off");
   png = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, onError, onWarning);
   info = png ? png_create_info_struct(png) : nullptr;
   if (!info)

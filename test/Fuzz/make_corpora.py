@@ -246,6 +246,10 @@ def pictures():
     for colour, depth in [(0, 1), (0, 16), (2, 8), (3, 2), (4, 8), (6, 16)]:
         for interlaced in (False, True):
             put("Picture", f"{colour}-{depth}-{interlaced}.png", png(9, 5, depth, colour, random, interlaced, [(b"tEXt", b"Raw profile type exif\0\nexif\n 4\n4d4d")]))
+    # A text that claims 1.6 GB.
+    whole = png(9, 5, 16, 0, random, False, [(b"tEXt", b"Raw profile type exif\0\nexif\n 4\n4d4d")])
+    at = whole.index(b"tEXt") - 4
+    put("Picture", "long-text.png", whole[:at] + (0x61ff0023).to_bytes(4, "big") + whole[at + 4:])
     exif = Image.Exif()
     exif[0x0112] = 6
     for name, mode, options in [("plain", "RGB", {}), ("progressive", "RGB", dict(progressive=True)), ("grey", "L", {}), ("inks", "CMYK", {}),
