@@ -1,6 +1,7 @@
-# The parts of CUDA that the GPU backend is built with: nvcc, the toolkit's headers, and cublasLt.h, which a toolkit may
-# lack: tools/cuda-headers.sh brings it. With it come the headers of cuDNN, of its C++ frontend and nvrtc.h; without them
-# the backend is built without cuDNN. No library of CUDA is linked.
+# The parts of CUDA that the GPU backend is built with: nvcc and the headers of a toolkit (without one, what
+# `tools/cuda-headers.sh --compiler` brings), and cublasLt.h, which a toolkit may lack: tools/cuda-headers.sh brings it.
+# With it come the headers of cuDNN, of its C++ frontend and nvrtc.h; without them the backend is built without cuDNN. No
+# library of CUDA is linked.
 #
 # MBC_CUDA       AUTO: where all parts are found; ON: they must be; OFF
 # MBC_CUDA_ROOT  the toolkit
@@ -12,8 +13,10 @@ set(MBC_CUDA_HEADERS ${PROJECT_SOURCE_DIR}/build/cuda-headers CACHE PATH "Where 
 set(MBC_HAS_CUDA OFF)
 set(MBC_HAS_CUDNN OFF)
 if(MBC_CUDA)
-  find_program(MBC_NVCC nvcc HINTS ${MBC_CUDA_ROOT}/bin)
-  find_path(MBC_CUDA_H cuda.h HINTS ${MBC_CUDA_ROOT}/include)
+  find_program(MBC_NVCC nvcc HINTS ${MBC_CUDA_ROOT}/bin ${MBC_CUDA_HEADERS}/nvidia/cu13/bin)
+  # The headers that belong to it.
+  cmake_path(GET MBC_NVCC PARENT_PATH bin)
+  find_path(MBC_CUDA_H cuda.h HINTS ${bin}/../include ${MBC_CUDA_ROOT}/include)
   find_path(MBC_CUBLASLT_H cublasLt.h HINTS ${MBC_CUDA_HEADERS}/nvidia/cu13/include ${MBC_CUDA_ROOT}/include)
   set(missing)
   foreach(part MBC_NVCC MBC_CUDA_H MBC_CUBLASLT_H)
@@ -40,9 +43,9 @@ if(MBC_CUDA)
       message(STATUS "mbc without cuDNN: ${without} not found (tools/cuda-headers.sh)")
     endif()
   elseif(MBC_CUDA STREQUAL "AUTO")
-    message(STATUS "mbc without GPUs: ${missing} not found (MBC_CUDA_ROOT, tools/cuda-headers.sh)")
+    message(STATUS "mbc without GPUs: ${missing} not found (MBC_CUDA_ROOT, or tools/cuda-headers.sh --compiler)")
   else()
-    message(FATAL_ERROR "MBC_CUDA=ON, and ${missing} not found: set MBC_CUDA_ROOT, run tools/cuda-headers.sh")
+    message(FATAL_ERROR "MBC_CUDA=ON, and ${missing} not found: set MBC_CUDA_ROOT, or run tools/cuda-headers.sh --compiler")
   endif()
 endif()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the preset "package" and makes a relocatable tarball of what it installs: mbc-VERSION-linux-ARCH.tar.gz.
 # Programs in it need glibc 2.36 or newer and nothing else; this script fails where they would need more.
-# The same commit gives the same bytes. Needs what tools/install-deps.sh installs, on Debian 12 for its glibc.
+# The GPU backend is in it. The same commit gives the same bytes. Needs what tools/install-deps.sh installs, on Debian 12 for its glibc.
 #
 #   tools/package.sh [-o DIR]      default DIR: build. Uncommitted changes are packaged, and VERSION says +dirty.
 #
@@ -37,6 +37,7 @@ if [[ -z ${SOURCE_DATE_EPOCH-} ]]; then
 fi
 export SOURCE_DATE_EPOCH
 
+tools/cuda-headers.sh
 start=$SECONDS
 tools/build.sh package
 echo "package: built in $((SECONDS - start)) s"

@@ -42,6 +42,9 @@ echo "  5. ask the folder and the Megatron checkpoint the same question, on the 
 step "1. Debian packages"
 tools/install-deps.sh
 step "2. mbc"
+if ldconfig -p | grep -q 'libcuda\.so\.1'; then
+  tools/cuda-headers.sh # there is a GPU: for its backend
+fi
 tools/build.sh release
 step "3. The model"
 if [[ -z $source ]]; then

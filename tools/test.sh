@@ -65,11 +65,9 @@ else
   fail "clang-format-22 --dry-run -Werror"
 fi
 
-# Where there is a CUDA toolkit, the GPU backend is built and tested too.
-if [[ -x /usr/local/cuda/bin/nvcc ]]; then
-  step "Headers of CUDA"
-  tools/cuda-headers.sh || fail "tools/cuda-headers.sh"
-fi
+# The GPU backend is built and tested everywhere.
+step "Parts of CUDA"
+tools/cuda-headers.sh || fail "tools/cuda-headers.sh"
 
 for preset in "${presets[@]}"; do
   build=build/$preset
