@@ -11,6 +11,7 @@
 #include "runtime/cuda/CublasLt.h"
 #include "runtime/cuda/Cudnn.h"
 #include "runtime/cuda/Device.h"
+#include "runtime/cuda/Nccl.h"
 #endif
 
 #include <fmt/format.h>
@@ -59,6 +60,11 @@ void examineProcessor(Findings &findings, Json &json) {
 }
 
 #ifdef MBC_HAS_CUDA
+std::string threeParts(size_t number) {
+  return fmt::format("{}.{}.{}", number / 10000, number / 100 % 100,
+                     number % 100);
+}
+
 void foundLibrary(Findings &findings, Json &json, const char *name,
                   const char *key, const std::string &version,
                   const std::string &path) {
@@ -80,22 +86,25 @@ void examineGpus(Findings &findings, Json &json) {
                  fmt::format("runs CUDA {}", cuda::versionText(version)));
   json.set("driver_cuda", cuda::versionText(version));
   for (const cuda::DeviceFacts &gpu : *devices) {
+    bool runs = gpu.major >= cuda::leastCapability;
     findings.found(fmt::format("GPU {}", gpu.ordinal),
-                   fmt::format("{}, {}, compute capability {}.{}", gpu.name,
-                               sizeText(gpu.bytes), gpu.major, gpu.minor));
+                   fmt::format("{}, {}, compute capability {}.{}{}", gpu.name,
+                               sizeText(gpu.bytes), gpu.major, gpu.minor,
+                               runs ? ""
+                                    : fmt::format(": refused, expected {}.0 or "
+                                                  "higher",
+                                                  cuda::leastCapability)));
     gpus.push(Json::object(
         {{"ordinal", int64_t(gpu.ordinal)},
          {"name", gpu.name},
          {"bytes", gpu.bytes},
-         {"compute_capability", fmt::format("{}.{}", gpu.major, gpu.minor)}}));
+         {"compute_capability", fmt::format("{}.{}", gpu.major, gpu.minor)},
+         {"usable", runs}}));
   }
   json.set("gpus", std::move(gpus));
   if (auto library = cuda::cublasLt()) {
-    size_t number = (*library)->version;
     foundLibrary(findings, json, "cuBLASLt", "cublaslt",
-                 fmt::format("{}.{}.{}", number / 10000, number / 100 % 100,
-                             number % 100),
-                 (*library)->path);
+                 threeParts((*library)->version), (*library)->path);
   } else {
     findings.missing("cuBLASLt", library.error().message,
                      "matrix products of many rows are mbc's own, many times "
@@ -108,6 +117,12 @@ void examineGpus(Findings &findings, Json &json) {
     findings.missing("cuDNN", library.error().message,
                      "attention of prompts in 16 bits is mbc's own, which "
                      "takes longer the longer they are");
+  if (auto library = cuda::nccl())
+    foundLibrary(findings, json, "NCCL", "nccl",
+                 threeParts((*library)->version), (*library)->path);
+  else
+    findings.missing("NCCL", library.error().message,
+                     "nothing yet: every command uses one GPU");
 }
 #else
 void examineGpus(Findings &findings, Json &json) {

@@ -59,10 +59,10 @@ Expected<DeviceFacts> findDevice(int ordinal) {
     return inputError(
         fmt::format("there is no GPU {}: the driver shows {}", ordinal, count));
   MBC_ASSIGN(DeviceFacts facts, factsOf(*api, ordinal));
-  if (facts.major < 8)
+  if (facts.major < leastCapability)
     return systemError(fmt::format(
-        "GPU {} ({}) has compute capability {}.{}, expected 8.0 or higher",
-        ordinal, facts.name, facts.major, facts.minor));
+        "GPU {} ({}) has compute capability {}.{}, expected {}.0 or higher",
+        ordinal, facts.name, facts.major, facts.minor, leastCapability));
   return facts;
 }
 
@@ -126,9 +126,10 @@ Expected<Memory> Device::allocate(uint64_t bytes,
   CUresult result = driver.cuMemAlloc(&address, bytes);
   if (result == CUDA_ERROR_OUT_OF_MEMORY) {
     MBC_ASSIGN(uint64_t free, freeBytes());
-    return inputError(fmt::format("{} take {}, of GPU {} ({}) are {} free",
-                                  what, sizeText(bytes), known.ordinal,
-                                  known.name, sizeText(free)));
+    // What is known beforehand was found to fit: another process was faster.
+    return systemError(fmt::format(
+        "GPU {} ({}) has no {} in one piece for {}: {} are free now",
+        known.ordinal, known.name, sizeText(bytes), what, sizeText(free)));
   }
   MBC_TRY(checked(result, fmt::format("taking memory for {}", what)));
   memory.address = reinterpret_cast<std::byte *>(address);

@@ -11,6 +11,9 @@
 
 namespace mbc::cuda {
 
+/// The least major compute capability that kernels are assembled for: 8.0.
+constexpr int leastCapability = 8;
+
 /// What is known of a GPU without starting it.
 struct DeviceFacts {
   int ordinal;

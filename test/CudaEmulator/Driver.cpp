@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "test/CudaEmulator/Faults.h"
 #include "test/CudaEmulator/Fibers.h"
 #include "test/CudaEmulator/Kernel.h"
 
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <cuda.h>
 #include <functional>
+#include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -52,12 +54,21 @@ CUresult putCopy(void *to, const void *from, size_t bytes) {
 } // namespace
 
 using mbc::emulator::Kernel;
+using mbc::emulator::setting;
+
+#define MBC_FAULT(function)                                                    \
+  if (CUresult result = mbc::emulator::fault(#function);                       \
+      result != CUDA_SUCCESS)                                                  \
+  return result
 
 extern "C" {
 
-CUresult cuInit(unsigned) { return CUDA_SUCCESS; }
+CUresult cuInit(unsigned) {
+  MBC_FAULT(cuInit);
+  return CUDA_SUCCESS;
+}
 CUresult cuDriverGetVersion(int *version) {
-  *version = CUDA_VERSION;
+  *version = setting("MBC_EMULATOR_CUDA", CUDA_VERSION);
   return CUDA_SUCCESS;
 }
 CUresult cuGetErrorName(CUresult, const char **name) {
@@ -69,43 +80,56 @@ CUresult cuGetErrorString(CUresult, const char **words) {
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetCount(int *count) {
-  *count = 1;
+  MBC_FAULT(cuDeviceGetCount);
+  *count = setting("MBC_EMULATOR_GPUS", 1);
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGet(CUdevice *device, int) {
+  MBC_FAULT(cuDeviceGet);
   *device = 0;
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetName(char *name, int size, CUdevice) {
+  MBC_FAULT(cuDeviceGetName);
   strncpy(name, "emulated GPU", size);
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute,
                               CUdevice) {
-  *value = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR   ? 9
-           : attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR ? 0
-                                                                       : 1;
+  MBC_FAULT(cuDeviceGetAttribute);
+  int capability = setting("MBC_EMULATOR_CAPABILITY", 90);
+  bool major = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
+  bool minor = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR;
+  *value = major ? capability / 10 : minor ? capability % 10 : 1;
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceTotalMem(size_t *bytes, CUdevice) {
+  MBC_FAULT(cuDeviceTotalMem);
   *bytes = memoryBytes;
   return CUDA_SUCCESS;
 }
 CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice) {
+  MBC_FAULT(cuDevicePrimaryCtxRetain);
   *context = reinterpret_cast<CUcontext>(&used);
   return CUDA_SUCCESS;
 }
-CUresult cuDevicePrimaryCtxRelease(CUdevice) { return CUDA_SUCCESS; }
+CUresult cuDevicePrimaryCtxRelease(CUdevice) {
+  MBC_FAULT(cuDevicePrimaryCtxRelease);
+  return CUDA_SUCCESS;
+}
 CUresult cuCtxSetCurrent(CUcontext context) {
+  MBC_FAULT(cuCtxSetCurrent);
   entered = context != nullptr;
   return CUDA_SUCCESS;
 }
 CUresult cuMemGetInfo(size_t *free, size_t *total) {
+  MBC_FAULT(cuMemGetInfo);
   *free = memoryBytes - used;
   *total = memoryBytes;
   return CUDA_SUCCESS;
 }
 CUresult cuMemAlloc(CUdeviceptr *to, size_t bytes) {
+  MBC_FAULT(cuMemAlloc);
   if (!entered)
     return CUDA_ERROR_INVALID_CONTEXT;
   if (bytes > memoryBytes - used)
@@ -122,6 +146,7 @@ CUresult cuMemAlloc(CUdeviceptr *to, size_t bytes) {
   return CUDA_SUCCESS;
 }
 CUresult cuMemFree(CUdeviceptr address) {
+  MBC_FAULT(cuMemFree);
   auto *memory = reinterpret_cast<char *>(address) - header;
   size_t bytes;
   memcpy(&bytes, memory, sizeof(bytes));
@@ -130,50 +155,73 @@ CUresult cuMemFree(CUdeviceptr address) {
   return CUDA_SUCCESS;
 }
 CUresult cuMemAllocHost(void **to, size_t bytes) {
+  MBC_FAULT(cuMemAllocHost);
   *to = aligned_alloc(256, (bytes + 255) / 256 * 256);
   return *to ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 CUresult cuMemFreeHost(void *memory) {
+  MBC_FAULT(cuMemFreeHost);
   free(memory);
   return CUDA_SUCCESS;
 }
 CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void *from, size_t bytes,
                            CUstream) {
+  MBC_FAULT(cuMemcpyHtoDAsync);
   return putCopy(reinterpret_cast<void *>(to), from, bytes);
 }
 CUresult cuMemcpyDtoHAsync(void *to, CUdeviceptr from, size_t bytes, CUstream) {
+  MBC_FAULT(cuMemcpyDtoHAsync);
   return putCopy(to, reinterpret_cast<const void *>(from), bytes);
 }
 CUresult cuMemcpyDtoDAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes,
                            CUstream) {
+  MBC_FAULT(cuMemcpyDtoDAsync);
   return putCopy(reinterpret_cast<void *>(to),
                  reinterpret_cast<const void *>(from), bytes);
 }
 CUresult cuStreamCreate(CUstream *stream, unsigned) {
+  MBC_FAULT(cuStreamCreate);
   *stream = reinterpret_cast<CUstream>(&used);
   return CUDA_SUCCESS;
 }
-CUresult cuStreamDestroy(CUstream) { return CUDA_SUCCESS; }
+CUresult cuStreamDestroy(CUstream) {
+  MBC_FAULT(cuStreamDestroy);
+  return CUDA_SUCCESS;
+}
 CUresult cuStreamSynchronize(CUstream) {
+  MBC_FAULT(cuStreamSynchronize);
   return captured ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED : CUDA_SUCCESS;
 }
 CUresult cuStreamIsCapturing(CUstream, CUstreamCaptureStatus *status) {
+  MBC_FAULT(cuStreamIsCapturing);
   *status = captured ? CU_STREAM_CAPTURE_STATUS_ACTIVE
                      : CU_STREAM_CAPTURE_STATUS_NONE;
   return CUDA_SUCCESS;
 }
 CUresult cuEventCreate(CUevent *event, unsigned) {
+  MBC_FAULT(cuEventCreate);
   *event = reinterpret_cast<CUevent>(&used);
   return CUDA_SUCCESS;
 }
-CUresult cuEventDestroy(CUevent) { return CUDA_SUCCESS; }
-CUresult cuEventRecord(CUevent, CUstream) { return CUDA_SUCCESS; }
-CUresult cuEventSynchronize(CUevent) { return CUDA_SUCCESS; }
+CUresult cuEventDestroy(CUevent) {
+  MBC_FAULT(cuEventDestroy);
+  return CUDA_SUCCESS;
+}
+CUresult cuEventRecord(CUevent, CUstream) {
+  MBC_FAULT(cuEventRecord);
+  return CUDA_SUCCESS;
+}
+CUresult cuEventSynchronize(CUevent) {
+  MBC_FAULT(cuEventSynchronize);
+  return CUDA_SUCCESS;
+}
 CUresult cuEventElapsedTime(float *milliseconds, CUevent, CUevent) {
+  MBC_FAULT(cuEventElapsedTime);
   *milliseconds = 0;
   return CUDA_SUCCESS;
 }
 CUresult cuModuleLoadData(CUmodule *module, const void *image) {
+  MBC_FAULT(cuModuleLoadData);
   // Those of mbc are fatbins, whose kernels are linked here; PTX and cubins of
   // programs it cannot run.
   constexpr unsigned char fatbin[] = {0x50, 0xed, 0x55, 0xba};
@@ -182,31 +230,40 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image) {
   *module = reinterpret_cast<CUmodule>(&used);
   return CUDA_SUCCESS;
 }
-CUresult cuModuleUnload(CUmodule) { return CUDA_SUCCESS; }
+CUresult cuModuleUnload(CUmodule) {
+  MBC_FAULT(cuModuleUnload);
+  return CUDA_SUCCESS;
+}
 // Every module has all kernels.
 CUresult cuModuleGetFunctionCount(unsigned *count, CUmodule) {
+  MBC_FAULT(cuModuleGetFunctionCount);
   *count = Kernel::all().size();
   return CUDA_SUCCESS;
 }
 CUresult cuModuleEnumerateFunctions(CUfunction *to, unsigned count, CUmodule) {
+  MBC_FAULT(cuModuleEnumerateFunctions);
   std::vector<const Kernel *> all = Kernel::all();
   for (unsigned i = 0; i < count; ++i)
     to[i] = reinterpret_cast<CUfunction>(const_cast<Kernel *>(all[i]));
   return CUDA_SUCCESS;
 }
 CUresult cuFuncGetName(const char **name, CUfunction function) {
+  MBC_FAULT(cuFuncGetName);
   *name = reinterpret_cast<const Kernel *>(function)->name;
   return CUDA_SUCCESS;
 }
 CUresult cuFuncGetAttribute(int *value, CUfunction_attribute, CUfunction) {
+  MBC_FAULT(cuFuncGetAttribute);
   *value = 90;
   return CUDA_SUCCESS;
 }
 CUresult cuFuncSetAttribute(CUfunction, CUfunction_attribute, int) {
+  MBC_FAULT(cuFuncSetAttribute);
   return CUDA_SUCCESS;
 }
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function,
                           void **arguments, void **) {
+  MBC_FAULT(cuLaunchKernelEx);
   auto [x, y, z] =
       std::tuple(config->gridDimX, config->gridDimY, config->gridDimZ);
   unsigned threads = config->blockDimX, shared = config->sharedMemBytes;
@@ -225,6 +282,7 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function,
 }
 
 CUresult cuStreamBeginCapture(CUstream, CUstreamCaptureMode) {
+  MBC_FAULT(cuStreamBeginCapture);
   if (captured)
     return CUDA_ERROR_ILLEGAL_STATE;
   captured = new Work;
@@ -233,16 +291,20 @@ CUresult cuStreamBeginCapture(CUstream, CUstreamCaptureMode) {
 CUresult cuStreamEndCapture(CUstream, CUgraph *graph) {
   if (!captured)
     return CUDA_ERROR_ILLEGAL_STATE;
-  *graph = reinterpret_cast<CUgraph>(std::exchange(captured, nullptr));
+  std::unique_ptr<Work> work(std::exchange(captured, nullptr));
+  MBC_FAULT(cuStreamEndCapture);
+  *graph = reinterpret_cast<CUgraph>(work.release());
   return CUDA_SUCCESS;
 }
 CUresult cuGraphInstantiate(CUgraphExec *to, CUgraph graph,
                             unsigned long long) {
+  MBC_FAULT(cuGraphInstantiate);
   *to =
       reinterpret_cast<CUgraphExec>(new Work(*reinterpret_cast<Work *>(graph)));
   return CUDA_SUCCESS;
 }
 CUresult cuGraphLaunch(CUgraphExec graph, CUstream) {
+  MBC_FAULT(cuGraphLaunch);
   if (!entered)
     return CUDA_ERROR_INVALID_CONTEXT;
   for (const auto &work : *reinterpret_cast<Work *>(graph))
@@ -251,10 +313,12 @@ CUresult cuGraphLaunch(CUgraphExec graph, CUstream) {
   return CUDA_SUCCESS;
 }
 CUresult cuGraphExecDestroy(CUgraphExec graph) {
+  MBC_FAULT(cuGraphExecDestroy);
   delete reinterpret_cast<Work *>(graph);
   return CUDA_SUCCESS;
 }
 CUresult cuGraphDestroy(CUgraph graph) {
+  MBC_FAULT(cuGraphDestroy);
   delete reinterpret_cast<Work *>(graph);
   return CUDA_SUCCESS;
 }
