@@ -24,7 +24,7 @@ components=(
   LLVM{AggressiveInstCombine,Analysis,AsmParser,AsmPrinter,BinaryFormat,BitReader,BitWriter,BitstreamReader,CFGuard,CGData,CodeGen,CodeGenTypes}
   LLVM{Core,Coroutines,DTLTO,DebugInfoBTF,DebugInfoCodeView,DebugInfoDWARF,DebugInfoDWARFLowLevel,DebugInfoGSYM,DebugInfoMSF,DebugInfoPDB,Demangle}
   LLVM{Extensions,FrontendAtomic,FrontendDirective,FrontendHLSL,FrontendOffloading,FrontendOpenMP,GlobalISel,HipStdPar,IRPrinter,IRReader,InstCombine}
-  LLVM{Instrumentation,LTO,Linker,MC,MCDisassembler,MCParser,ObjCARCOpts,Object,ObjectYAML,Option,Passes,Plugins,ProfileData,Remarks,SandboxIR}
+  LLVM{Instrumentation,LTO,Linker,MC,MCDisassembler,MCParser,NVPTXCodeGen,NVPTXDesc,NVPTXInfo,ObjCARCOpts,Object,ObjectYAML,Option,Passes,Plugins,ProfileData,Remarks,SandboxIR}
   LLVM{ScalarOpts,SelectionDAG,Support,Symbolize,Target,TargetParser,TextAPI,TransformUtils,Vectorize,X86CodeGen,X86Desc,X86Info,ipo}
   MLIR{AMXDialect,AMXTransforms,AffineAnalysis,AffineDialect,AffineTransforms,AffineUtils,Analysis,ArithAttrToLLVMConversion,ArithDialect}
   MLIR{ArithToLLVM,ArithTransforms,ArithUtils,ArmNeonDialect,ArmNeonTransforms,ArmSVEDialect,ArmSVETransforms,AsmParser,BufferizationDialect}
@@ -46,7 +46,7 @@ build=$prefix/build
 # RTTI because mbc uses it; of the libraries that LLVM could use, none.
 cmake -G Ninja -S "$source/llvm" -B "$build" \
   -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" \
-  '-DLLVM_ENABLE_PROJECTS=mlir;lld' -DLLVM_TARGETS_TO_BUILD=X86 -DLLVM_ENABLE_RTTI=ON \
+  '-DLLVM_ENABLE_PROJECTS=mlir;lld' '-DLLVM_TARGETS_TO_BUILD=X86;NVPTX' -DLLVM_ENABLE_RTTI=ON \
   -DLLVM_ENABLE_ZLIB=OFF -DLLVM_ENABLE_ZSTD=OFF -DLLVM_ENABLE_LIBXML2=OFF -DLLVM_ENABLE_LIBEDIT=OFF -DLLVM_ENABLE_Z3_SOLVER=OFF \
   -DLLVM_INCLUDE_TESTS=OFF -DLLVM_INCLUDE_BENCHMARKS=OFF -DLLVM_INCLUDE_EXAMPLES=OFF \
   -DLLVM_DISTRIBUTION_COMPONENTS="$(IFS=';' && echo "${components[*]}")" "$@"

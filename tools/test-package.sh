@@ -81,6 +81,11 @@ expect 0 mbc compile --config config.json -o model.mbcp --chunk 4
 expect 0 mbc logits hf --tokens 1,2,3,4,5 --chunk 4 -o logits.npy
 expect 0 mbc-run logits model.mbcp --weights megatron --tokens 1,2,3,4,5 -o again.npy
 echo '$ cmp logits.npy again.npy' && cmp logits.npy again.npy && steps=$((steps + 1))
+# Code for GPUs is made where there is none.
+expect 0 mbc compile --config config.json -o gpu.mbcp --target sm_90
+holds 'with code for x86-64-v3, x86-64-v4, sm_90'
+expect 0 mbc doctor
+if grep -q 'this build has no GPU backend' out; then fail "there is no GPU backend in it"; fi
 expect 0 mbc verify megatron
 expect 0 mbc roundtrip hf --threads 1
 

@@ -1,8 +1,9 @@
 //===- StaticParts.cpp - What lld could do, and mbc does not --------------===//
 //
 // The linker prepares every target of LLVM, and Polly, for bitcode that it is
-// given. Here it is given objects for x86-64 alone: in a static build functions
-// that do nothing stand for the others, which are most of LLVM.
+// given. Here it is given objects for x86-64 alone, and code is made for that
+// and for NVIDIA's GPUs: in a static build functions that do nothing stand for
+// the other targets, which are most of LLVM.
 //
 //===----------------------------------------------------------------------===//
 
@@ -14,11 +15,15 @@ llvm::PassPluginLibraryInfo getPollyPluginInfo() {
           [](llvm::PassBuilder &) {}, nullptr};
 }
 
-// Those of x86 are LLVM's.
+// Those of targets that mbc makes code for are LLVM's.
 #define LLVMInitializeX86Target mbcUnusedX86Target
 #define LLVMInitializeX86TargetInfo mbcUnusedX86TargetInfo
 #define LLVMInitializeX86TargetMC mbcUnusedX86TargetMC
 #define LLVMInitializeX86AsmPrinter mbcUnusedX86AsmPrinter
+#define LLVMInitializeNVPTXTarget mbcUnusedNVPTXTarget
+#define LLVMInitializeNVPTXTargetInfo mbcUnusedNVPTXTargetInfo
+#define LLVMInitializeNVPTXTargetMC mbcUnusedNVPTXTargetMC
+#define LLVMInitializeNVPTXAsmPrinter mbcUnusedNVPTXAsmPrinter
 
 extern "C" {
 #define LLVM_TARGET(name)                                                      \

@@ -248,6 +248,12 @@ Expected<Outcome> runCompile(const CompileCommandOptions &options,
       "  to {}\n",
       program->model, program->functions.size(), program->length,
       sizeText(bytes.size()), seconds, options.target);
+  if (auto code = codeNames(*program); !code.empty())
+    outcome.text += fmt::format("  with code for {}\n", fmt::join(code, ", "));
+  if (std::ranges::any_of(program->gpu_code,
+                          [](const auto &code) { return code->cubin.empty(); }))
+    outcome.text += "  no ptxas in CUDA_HOME or on PATH: the driver assembles "
+                    "PTX when the program is loaded\n";
   outcome.json = Json::object({{"model", program->model},
                                {"target", options.target},
                                {"dtype", std::string(torchName(what.dtype))},
