@@ -198,12 +198,18 @@ Expected<Outcome> computeLogits(const RunnableModel &model,
                              program.model, tokens.batch, tokens.length,
                              tokens.batch, tokens.length, program.vocab, target,
                              loadSeconds, total - loadSeconds);
+  Json notes = Json::array();
+  for (const std::string &note : session->notes()) {
+    outcome.text += "note: " + note + "\n";
+    notes.push(note);
+  }
   outcome.json = Json::object(
       {{"model", program.model},
        {"target", target},
        {"shape", Json::array({tokens.batch, tokens.length, program.vocab})},
        {"load_seconds", loadSeconds},
-       {"seconds", total}});
+       {"seconds", total},
+       {"notes", std::move(notes)}});
   return outcome;
 }
 

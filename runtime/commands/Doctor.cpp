@@ -107,16 +107,13 @@ void examineGpus(Findings &findings, Json &json) {
                  threeParts((*library)->version), (*library)->path);
   } else {
     findings.missing("cuBLASLt", library.error().message,
-                     "matrix products of many rows are mbc's own, many times "
-                     "slower");
+                     cuda::costOfNoCublasLt);
   }
   if (auto library = cuda::cudnn())
     foundLibrary(findings, json, "cuDNN", "cudnn",
                  cuda::cudnnVersionText((*library)->version), (*library)->path);
   else
-    findings.missing("cuDNN", library.error().message,
-                     "attention of prompts in 16 bits is mbc's own, which "
-                     "takes longer the longer they are");
+    findings.missing("cuDNN", library.error().message, cuda::costOfNoCudnn);
   if (auto library = cuda::nccl())
     foundLibrary(findings, json, "NCCL", "nccl",
                  threeParts((*library)->version), (*library)->path);

@@ -51,6 +51,9 @@ std::vector<std::string> GenerationModel::notes() const {
   if (settings.eosTokens.empty())
     notes.emplace_back("the model names no end token: texts end at "
                        "--max-new-tokens or --stop");
+  if (session)
+    for (std::string &note : session->notes())
+      notes.push_back(std::move(note));
   return notes;
 }
 

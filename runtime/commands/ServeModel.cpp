@@ -144,12 +144,15 @@ Expected<Outcome> serveModel(RunnableModel runnable, const std::string &folder,
       server->stop(grace, [&] { engineStop.request_stop(); });
       return true;
     });
-    if (!common.quiet)
+    if (!common.quiet) {
+      for (const std::string &note : model->notes())
+        fmt::print(stderr, "note: {}\n", note);
       fmt::print(stderr,
                  "serving {} at {}/v1: {} sequences of {} tokens, {}; loaded "
                  "in {:.2f} s\n",
                  quote(endpoints.modelName()), server->address(), sequences,
                  context, model->memoryText(), model->loadSeconds());
+    }
     server->run();
   }
   engineStop.request_stop();

@@ -15,6 +15,10 @@ namespace mbc::cuda {
 /// The oldest version that is taken.
 constexpr size_t leastCublasLt = 120800;
 
+/// What it costs not to have the library.
+inline constexpr const char *costOfNoCublasLt =
+    "matrix products of many rows are mbc's own, many times slower";
+
 /// The functions of libcublasLt that mbc calls.
 #define MBC_CUBLASLT_FUNCTIONS(X)                                              \
   X(cublasLtCreate)                                                            \

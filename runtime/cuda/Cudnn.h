@@ -18,6 +18,11 @@ namespace mbc::cuda {
 /// The oldest version that is taken: 9.3.0.
 constexpr size_t leastCudnn = 90300;
 
+/// What it costs not to have the library.
+inline constexpr const char *costOfNoCudnn =
+    "attention of prompts in 16 bits is mbc's own, which takes longer the "
+    "longer they are";
+
 struct CudnnLibrary {
   void *handle;
   size_t version; ///< 91900: 9.19.0

@@ -107,7 +107,7 @@ Session::create(const program::ProgramT &program,
   libraries.join();
   MBC_ASSIGN(session->runsGenerated,
              loadGeneratedRows(program, gpu, *session->kernels));
-  // Without the library mbc's own products do, slowly; `mbc doctor` says so.
+  // Without the library mbc's own products do, slowly: see `notes`.
   if (cublasLt()) {
     MBC_ASSIGN(session->products, CublasLt::create(gpu));
   }
@@ -154,12 +154,34 @@ Status Session::setWeight(size_t weight, size_t instance, const void *from) {
   return gpu->wait("copying weights");
 }
 
+std::vector<std::string> Session::notes() const {
+  std::vector<std::string> notes;
+  if (!products)
+    notes.push_back(
+        fmt::format("{}: {}", cublasLt().error().message, costOfNoCublasLt));
+  if (!withoutCudnn.empty())
+    notes.push_back(fmt::format("{}: {}", withoutCudnn, costOfNoCudnn));
+  const DeviceFacts &facts = gpu->facts();
+  const GpuTarget *target = gpuTargetOf(facts.major, facts.minor);
+  if (!runsGenerated && !program.kernels.empty() && target)
+    notes.push_back(fmt::format(
+        "the program has no code for this GPU, and fused operations are "
+        "interpreted, which takes longer; compile it with --target {}",
+        target->name));
+  return notes;
+}
+
 Cudnn *Session::cudnn() {
   if (!startedCudnn) {
     const char *use = std::getenv("MBC_CUDNN");
     bool off = use && std::string_view(use) == "off";
-    auto started = off ? nullptr : Cudnn::create(*gpu).value_or(nullptr);
-    startedCudnn = std::move(started);
+    startedCudnn.emplace();
+    if (!off) {
+      if (auto started = Cudnn::create(*gpu))
+        *startedCudnn = std::move(*started);
+      else
+        withoutCudnn = started.error().message;
+    }
   }
   return startedCudnn->get();
 }

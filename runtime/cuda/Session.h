@@ -50,6 +50,7 @@ public:
   Status start(const program::FunctionT &function, const Call &call,
                bool follows) override;
   Status finish() override;
+  std::vector<std::string> notes() const override;
   const Device &device() const { return *gpu; }
   /// Keeps times of kernels from now on; null: no longer.
   void keepProfile(Profile *profile) {
@@ -99,6 +100,8 @@ private:
   /// Counters of kernels whose last block ends their work: zeros between them.
   Memory arrived;
   std::optional<std::unique_ptr<Cudnn>> startedCudnn;
+  /// Why it was not, where attention that it takes had to do without.
+  std::string withoutCudnn;
   uint64_t attendedByCudnn = 0;
   std::map<SequenceTableKey, Memory> sequenceTables;
   /// Of row kernels: their steps; of ropes: frequencies, then axes.

@@ -4,6 +4,9 @@
 #include "runtime/core/Progress.h"
 #include "runtime/program/Call.h"
 
+#include <string>
+#include <vector>
+
 namespace mbc {
 
 class WeightSource;
@@ -41,6 +44,10 @@ public:
 
   /// Tokens that the state can hold, of all sequences together.
   virtual int64_t slots() const = 0;
+
+  /// What makes this device slower than it could be, for the user: sentences
+  /// without a point at the end. What a call needed is known after it.
+  virtual std::vector<std::string> notes() const { return {}; }
 
   /// Whether calls may ask for the `likeliest` tokens.
   virtual bool findsLikeliest() const { return false; }
