@@ -4,12 +4,13 @@
 #
 #   tools/test-package.sh TARBALL [ROOT]
 #
-# ROOT: an unpacked root file system to run in (needs root for chroot; nothing is mounted). An empty Debian 12:
+# ROOT: an unpacked root file system to run in (needs root for chroot; /proc is mounted there, as in any container, and
+# seen by these runs alone). An empty Debian 12:
 #   debootstrap --variant=minbase bookworm ROOT http://deb.debian.org/debian
 # Nothing but bash, coreutils, tar and gzip is used, so that this file and a tarball are enough on another machine.
 set -euo pipefail
 case "${1-}" in
-  -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
   '' | -*) echo "error: expects a tarball of tools/package.sh (try --help)" >&2; exit 2 ;;
 esac
 (($# <= 2)) || { echo "error: expects a tarball and at most one root file system" >&2; exit 2; }
@@ -27,7 +28,10 @@ mkdir -p "$root/tmp"
 work=/tmp/$(basename "$(mktemp --directory --tmpdir="$root/tmp" mbc-package.XXXXXX)")
 trap 'rm -rf "$root$work"' EXIT
 enter=(env -i -C "$root$work" PATH=/usr/bin:/bin)
-[[ -z $root ]] || enter=(chroot "$root" /usr/bin/env -i -C "$work" PATH=/usr/bin:/bin)
+if [[ -n $root ]]; then
+  # shellcheck disable=SC2016 # the inner shell expands them
+  enter=(unshare --mount sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' "$root" /usr/bin/env -i -C "$work" PATH=/usr/bin:/bin)
+fi
 
 steps=0
 fail() { echo "FAILED: $*" >&2; exit 1; }
