@@ -11,14 +11,16 @@
 namespace mbc::cuda {
 
 /// What of a call decides which commands are launched, and how: `oneLayer` and
-/// `likeliest` as in Call, `follows` as in Session::start.
+/// `chosen` as in Call, `follows` as in Session::start.
 struct CallShape {
   const program::FunctionT *function;
   int64_t rows, outputs, sequences;
   /// The most tokens of a sequence, up to the next power of two.
   int64_t longest;
   std::map<std::string, uint32_t, std::less<>> oneLayer;
-  std::set<std::string, std::less<>> likeliest;
+  std::set<std::string, std::less<>> chosen;
+  /// Tokens are drawn, with whatever settings.
+  bool draws;
   size_t lane;
   bool follows;
 

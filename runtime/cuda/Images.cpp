@@ -17,6 +17,7 @@
 MBC_IMAGE(Attention)
 MBC_IMAGE(Choose)
 MBC_IMAGE(Decode)
+MBC_IMAGE(Draw)
 MBC_IMAGE(Experts)
 MBC_IMAGE(Flash)
 MBC_IMAGE(Grouped)
@@ -28,9 +29,10 @@ namespace mbc::cuda {
 
 std::span<const unsigned char *const> images() {
   static const unsigned char *const all[] = {
-      mbcCudaImageAttention, mbcCudaImageChoose,   mbcCudaImageDecode,
-      mbcCudaImageExperts,   mbcCudaImageFlash,    mbcCudaImageGrouped,
-      mbcCudaImagePrefill,   mbcCudaImageProducts, mbcCudaImageRows};
+      mbcCudaImageAttention, mbcCudaImageChoose,  mbcCudaImageDecode,
+      mbcCudaImageDraw,      mbcCudaImageExperts, mbcCudaImageFlash,
+      mbcCudaImageGrouped,   mbcCudaImagePrefill, mbcCudaImageProducts,
+      mbcCudaImageRows};
   return all;
 }
 

@@ -43,6 +43,7 @@ Launcher::Launcher(Session &session, const program::FunctionT &function,
   }
   countsOffset = at;
   placesOffset = at + aligned(2 * sizeof(int32_t));
+  drawingsOffset = placesOffset + aligned(function.rows * sizeof(RowPlace));
   at = floats;
   for (const auto &port : function.outputs) {
     outputOffsets.push_back(at);
@@ -52,16 +53,24 @@ Launcher::Launcher(Session &session, const program::FunctionT &function,
     longest = std::max(longest, sequence.cached + sequence.count);
   for (const auto &port : function.outputs)
     bytesOfResults += aligned(wanted(*port).size());
-  for (const auto &[name, ids] : call.likeliest)
-    likeliest.insert(name);
+  for (const auto &[name, ids] : call.chosen)
+    chosen.insert(name);
   if (isSmall())
     longest =
         static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(longest)));
 }
 
+static uint64_t drawingBytes(const program::FunctionT &function) {
+  uint64_t most = 0;
+  for (const auto &port : function.outputs)
+    most = std::max<uint64_t>(most, port->dims[0]);
+  return aligned(most * sizeof(Drawing));
+}
+
 uint64_t Launcher::numberBytes(const program::FunctionT &function) {
-  uint64_t bytes =
-      aligned(2 * sizeof(int32_t)) + aligned(function.rows * sizeof(RowPlace));
+  uint64_t bytes = aligned(2 * sizeof(int32_t)) +
+                   aligned(function.rows * sizeof(RowPlace)) +
+                   drawingBytes(function);
   for (const auto &port : function.inputs)
     if (port->dtype == plan::DType::I32)
       bytes += aligned(bytesOf(*port));
@@ -87,8 +96,8 @@ CallShape Launcher::shape() const {
   return {&function,     bound.rows,
           bound.outputs, static_cast<int64_t>(call.sequences.size()),
           longest,       call.oneLayer,
-          likeliest,     lane,
-          follows};
+          chosen,        !call.drawings.empty(),
+          lane,          follows};
 }
 
 void Launcher::stageInputs() {
@@ -109,12 +118,15 @@ void Launcher::stageInputs() {
           static_cast<int32_t>(sequence.cached + sequence.count),
           static_cast<int32_t>(s)};
   }
+  std::ranges::copy(call.drawings,
+                    reinterpret_cast<Drawing *>(to + drawingsOffset));
 }
 
 Status Launcher::sendInputs() {
-  MBC_TRY(session.gpu->upload(session.ports.data(),
-                              session.buffers[lane].staging.data(),
-                              numberBytes(function), "copying inputs"));
+  MBC_TRY(session.gpu->upload(
+      session.ports.data(), session.buffers[lane].staging.data(),
+      call.drawings.empty() ? drawingsOffset : numberBytes(function),
+      "copying inputs"));
   // Floats are many; they leave from where the caller has them.
   for (size_t i = 0; i < bound.floats.size(); ++i) {
     repeats &= bound.floats[i].empty();
@@ -131,7 +143,7 @@ Status Launcher::takeChosen() {
     if (function.inputs[i]->name == "tokens")
       return session.kernels->launch(
           "mbc_take_chosen", {.x = 1, .threads = 128},
-          reinterpret_cast<const Likeliest *>(session.chosen.data()),
+          reinterpret_cast<const ChosenToken *>(session.chosen.data()),
           reinterpret_cast<int32_t *>(session.ports.data() + inputOffsets[i]),
           Count{counts(), 0, 1, 1});
   return inputError(fmt::format("'{}' takes no tokens", function.name));
@@ -139,7 +151,7 @@ Status Launcher::takeChosen() {
 
 /// What the caller wants of an output.
 std::span<std::byte> Launcher::wanted(const program::PortT &output) const {
-  if (auto ids = call.likeliest.find(output.name); ids != call.likeliest.end())
+  if (auto ids = call.chosen.find(output.name); ids != call.chosen.end())
     return std::as_writable_bytes(ids->second);
   return std::as_writable_bytes(call.outputs.find(output.name)->second);
 }
@@ -153,9 +165,9 @@ Status Launcher::fetchOutputs() {
     const program::PortT &port = *function.outputs[i];
     std::span<std::byte> to = wanted(port);
     const std::byte *from = session.ports.data() + outputOffsets[i];
-    if (call.likeliest.contains(port.name)) {
+    if (call.chosen.contains(port.name)) {
       MBC_ASSIGN(from,
-                 findLikeliest(port, from, to.size() / sizeof(Likeliest)));
+                 chooseTokens(port, from, to.size() / sizeof(ChosenToken)));
     }
     MBC_TRY(session.gpu->download(
         pinned ? results.data() + next : to.data(), from, to.size(),
@@ -165,9 +177,9 @@ Status Launcher::fetchOutputs() {
   return {};
 }
 
-Expected<const std::byte *>
-Launcher::findLikeliest(const program::PortT &output, const std::byte *numbers,
-                        int64_t rows) {
+Expected<const std::byte *> Launcher::chooseTokens(const program::PortT &output,
+                                                   const std::byte *logits,
+                                                   int64_t rows) {
   int64_t width = 1;
   for (size_t i = 1; i < output.dims.size(); ++i)
     width *= output.dims[i];
@@ -178,15 +190,18 @@ Launcher::findLikeliest(const program::PortT &output, const std::byte *numbers,
   uint64_t partBytes = aligned(rows * parts * sizeof(LikeliestPart));
   MBC_ASSIGN(std::byte * work, session.scratch(partBytes));
   auto *some = reinterpret_cast<LikeliestPart *>(work);
-  auto *all = reinterpret_cast<Likeliest *>(session.chosen.data());
-  static_assert(sizeof(Likeliest) == sizeof(mbc::Likeliest));
+  auto *all = reinterpret_cast<ChosenToken *>(session.chosen.data());
+  auto *numbers = reinterpret_cast<const float *>(logits);
+  static_assert(sizeof(ChosenToken) == sizeof(mbc::ChosenToken));
   MBC_TRY(session.kernels->launch(
       "mbc_likeliest_parts",
-      {.x = parts, .y = rows, .threads = 256, .overlaps = true},
-      reinterpret_cast<const float *>(numbers), width, some));
+      {.x = parts, .y = rows, .threads = 256, .overlaps = true}, numbers, width,
+      some));
   MBC_TRY(session.kernels->launch(
       "mbc_likeliest", {.x = rows, .threads = 32, .overlaps = true},
       static_cast<const LikeliestPart *>(some), parts, all));
+  if (!call.drawings.empty())
+    MBC_TRY(draw(numbers, width, rows));
   return session.chosen.data();
 }
 

@@ -56,10 +56,12 @@ private:
   Status fetchOutputs();
   Status takeChosen();
   std::span<std::byte> wanted(const program::PortT &output) const;
-  /// Of `rows` rows of an output of numbers; in `Session::chosen`.
-  Expected<const std::byte *> findLikeliest(const program::PortT &output,
-                                            const std::byte *numbers,
-                                            int64_t rows);
+  /// Of `rows` rows of an output of logits; in `Session::chosen`.
+  Expected<const std::byte *> chooseTokens(const program::PortT &output,
+                                           const std::byte *logits,
+                                           int64_t rows);
+  /// Draws the tokens of rows of which the likeliest are chosen.
+  Status draw(const float *logits, int64_t vocab, int64_t rows);
   Status runBody(const program::BodyT &body, uint32_t layer);
   Status runCommand(const program::OpUnion &op, uint32_t layer);
 
@@ -135,12 +137,12 @@ private:
   bool repeats = true;
   /// Bytes from the start of the ports.
   std::vector<uint64_t> inputOffsets, outputOffsets;
-  uint64_t countsOffset = 0, placesOffset = 0;
+  uint64_t countsOffset = 0, placesOffset = 0, drawingsOffset = 0;
   uint64_t bytesOfResults = 0;
   size_t lane;
   bool follows;
-  /// Outputs of which he wants that.
-  std::set<std::string, std::less<>> likeliest;
+  /// Outputs of which he wants tokens.
+  std::set<std::string, std::less<>> chosen;
   /// Rows of an attention without a state are of several parts.
   bool severalParts = false;
   /// Tables of sequences that were filled in this call.

@@ -91,7 +91,7 @@ Session::create(const program::ProgramT &program,
   MBC_ASSIGN(session->arena, gpu.allocate(layout.arena, "scratch"));
   MBC_ASSIGN(session->ports, gpu.allocate(ports, "inputs and outputs"));
   MBC_ASSIGN(session->chosen,
-             gpu.allocate(choices * sizeof(Likeliest), "likeliest tokens"));
+             gpu.allocate(choices * sizeof(ChosenToken), "chosen tokens"));
   for (CallBuffers &of : session->buffers) {
     MBC_ASSIGN(of.staging, gpu.allocatePinned(inputs));
     std::memset(of.staging.data(), 0, inputs);
@@ -196,6 +196,22 @@ Expected<std::byte *> Session::scratch(uint64_t bytes) {
     MBC_ASSIGN(work, gpu->allocate(bytes, "scratch of a command"));
   }
   return work.data();
+}
+
+Expected<DrawRow *> Session::drawRows(int64_t rows) {
+  uint64_t bytes = rows * sizeof(DrawRow);
+  if (bytes > draws.size()) {
+    // What is under way may use the old ones.
+    MBC_TRY(gpu->wait("waiting for drawn tokens"));
+    if (graphs)
+      graphs->clear();
+    draws = Memory();
+    MBC_ASSIGN(draws, gpu->allocate(bytes, "drawing tokens"));
+    std::vector<std::byte> zeros(bytes);
+    MBC_TRY(gpu->upload(draws.data(), zeros.data(), bytes, "clearing counts"));
+    MBC_TRY(gpu->wait("clearing counts"));
+  }
+  return reinterpret_cast<DrawRow *>(draws.data());
 }
 
 Status Session::start(const program::FunctionT &function, const Call &call,

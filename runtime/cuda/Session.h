@@ -17,6 +17,7 @@
 namespace mbc::cuda {
 
 class Launcher;
+struct DrawRow; // kernels/Arguments.h
 
 struct SessionOptions {
   int device = 0;
@@ -45,7 +46,7 @@ public:
   Status load(const WeightSource &source, Progress &progress) override;
   Status run(const program::FunctionT &function, const Call &call) override;
   int64_t slots() const override { return options.slots; }
-  bool findsLikeliest() const override { return true; }
+  bool choosesTokens() const override { return true; }
   bool runsAhead() const override { return mayRunAhead && !profiled; }
   Status start(const program::FunctionT &function, const Call &call,
                bool follows) override;
@@ -74,6 +75,8 @@ private:
   Cudnn *cudnn();
   /// Room of at least `bytes` that a command may use while it runs.
   Expected<std::byte *> scratch(uint64_t bytes);
+  /// `draws` for so many rows.
+  Expected<DrawRow *> drawRows(int64_t rows);
 
   const program::ProgramT &program;
   SessionOptions options;
@@ -84,8 +87,9 @@ private:
   bool runsGenerated = false;
   /// Null where the library is not there: products are mbc's own then.
   std::unique_ptr<CublasLt> products;
-  /// `chosen`: what the last call found likeliest.
-  Memory weights, states, arena, ports, chosen, work;
+  /// `chosen`: the tokens of the last call; `draws`: a DrawRow of each row, for
+  /// as many as were drawn at once.
+  Memory weights, states, arena, ports, chosen, draws, work;
   /// Of a call that is under way: memory of the host, pinned, that its numbers
   /// leave from, and where its outputs arrive as far as they fit.
   struct CallBuffers {

@@ -115,16 +115,35 @@ bool Generator::sequencesAreIndependent() const {
                               [](const auto &rope) { return rope->dynamic; });
 }
 
-/// Leaves the logits of the rows `outputs`, ascending, in their order, or their
-/// likeliest tokens, and the state of every row where the function gives one.
+/// What a call is told of how tokens are chosen: nothing where all are the
+/// likeliest.
+static std::span<const Drawing>
+drawingsOf(const std::vector<Drawing> &drawings) {
+  bool some = std::ranges::any_of(
+      drawings, [](const Drawing &drawing) { return drawing.draws != 0; });
+  return some ? std::span(drawings) : std::span<const Drawing>();
+}
+
+/// Leaves the logits of the rows `outputs`, ascending, in their order, or
+/// tokens that the device chooses, and the state of every row where the
+/// function gives one.
 Status Generator::run(const program::FunctionT &function, Call &call,
-                      std::span<const int32_t> outputs, bool ids) {
+                      std::span<const int32_t> outputs, bool chooses) {
   bool some = findPort(function.inputs, outputsPort) != nullptr;
   size_t vocab = program.vocab, rows = some ? outputs.size() : call.rows;
-  if (ids)
-    likeliest.resize(rows);
-  else
+  if (chooses) {
+    chosen.resize(rows);
+    if (!some) {
+      // Of every row; those that are not asked for come to nothing.
+      std::vector<Drawing> asked = std::exchange(drawings, {});
+      drawings.resize(rows);
+      for (size_t i = 0; i < outputs.size(); ++i)
+        drawings[outputs[i]] = asked[i];
+    }
+    call.drawings = drawingsOf(drawings);
+  } else {
     logits.resize(rows * vocab);
+  }
   if (some)
     call.inputs[outputsPort] = outputs;
   for (const auto &port : function.outputs)
@@ -134,8 +153,8 @@ Status Generator::run(const program::FunctionT &function, Call &call,
         elements *= port->dims[i];
       hidden.resize(elements);
       call.outputs[port->name] = hidden;
-    } else if (ids) {
-      call.likeliest[port->name] = likeliest;
+    } else if (chooses) {
+      call.chosen[port->name] = chosen;
     } else {
       call.outputs[port->name] = logits;
     }
@@ -145,8 +164,8 @@ Status Generator::run(const program::FunctionT &function, Call &call,
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (static_cast<size_t>(outputs[i]) == i)
       continue;
-    if (ids)
-      likeliest[i] = likeliest[outputs[i]];
+    if (chooses)
+      chosen[i] = chosen[outputs[i]];
     else
       std::ranges::copy(std::span(logits).subspan(outputs[i] * vocab, vocab),
                         logits.begin() + static_cast<ptrdiff_t>(i * vocab));
@@ -215,33 +234,36 @@ Status Generator::addView(const generate::Part &part, View &view) {
 }
 
 static std::vector<generate::TokenScore>
-tokensOf(std::span<const Likeliest> likeliest) {
+tokensOf(std::span<const ChosenToken> chosen) {
   std::vector<generate::TokenScore> tokens;
-  for (const Likeliest &of : likeliest)
+  for (const ChosenToken &of : chosen)
     tokens.push_back({of.id, of.logprob});
   return tokens;
 }
 
 bool Generator::goes(std::span<Work *const> works) const {
-  return session.runsAhead() && session.findsLikeliest() && mostDrafts == 0 &&
+  return session.runsAhead() && session.choosesTokens() && mostDrafts == 0 &&
          std::ranges::all_of(works, [&](const Work *work) {
            const Part &part = *work->part;
            return part.tokens.size() == 1 && part.choice.sampling &&
                   part.choice.step > 0 && part.positions.empty() &&
-                  generate::isLikeliest(part.choice);
+                  generate::needsLogitsAlone(part.choice);
          });
 }
 
 bool Generator::Ahead::isFor(std::span<Work *const> works) const {
   return std::ranges::equal(
-      works, call.sequences, {},
-      [](const Work *work) {
-        const Part &part = *work->part;
-        return std::tuple(part.slot, part.cached);
-      },
-      [](const Sequence &sequence) {
-        return std::tuple(sequence.slot, sequence.cached);
-      });
+             works, call.sequences, {},
+             [](const Work *work) {
+               const Part &part = *work->part;
+               return std::tuple(part.slot, part.cached);
+             },
+             [](const Sequence &sequence) {
+               return std::tuple(sequence.slot, sequence.cached);
+             }) &&
+         std::ranges::equal(works, drawings, {}, [](const Work *work) {
+           return generate::drawingOf(work->part->choice);
+         });
 }
 
 Status Generator::start(Ahead &step, bool follows) {
@@ -256,7 +278,8 @@ Status Generator::start(Ahead &step, bool follows) {
   if (findPort(function->inputs, outputsPort))
     call.inputs[outputsPort] = step.outputs;
   for (const auto &port : function->outputs)
-    call.likeliest[port->name] = step.chosen;
+    call.chosen[port->name] = step.chosen;
+  call.drawings = drawingsOf(step.drawings);
   return session.start(*function, call, follows);
 }
 
@@ -268,6 +291,7 @@ Status Generator::go(std::span<Work *const> works) {
       step.call.sequences.push_back(
           {step.call.rows++, 1, work->part->slot, work->part->cached});
       step.tokens.push_back(work->part->tokens[0]);
+      step.drawings.push_back(generate::drawingOf(work->part->choice));
     }
     MBC_TRY(start(step, false));
   }
@@ -279,13 +303,18 @@ Status Generator::go(std::span<Work *const> works) {
     next.call.sequences = step.call.sequences;
     for (Sequence &sequence : next.call.sequences)
       ++sequence.cached;
+    for (const Work *work : works) {
+      generate::ChoiceContext after = work->part->choice;
+      ++after.step;
+      next.drawings.push_back(generate::drawingOf(after));
+    }
     MBC_TRY(start(next, true));
   }
   MBC_TRY(session.finish());
   for (size_t i = 0; i < works.size(); ++i) {
-    std::span<const Likeliest> chosen = std::span(step.chosen).subspan(i, 1);
+    std::span<const ChosenToken> chosen = std::span(step.chosen).subspan(i, 1);
     MBC_ASSIGN(works[i]->result.choices,
-               generate::takeLikeliest(tokensOf(chosen), *works[i]->part));
+               generate::takeChosen(tokensOf(chosen), *works[i]->part));
   }
   current = 1 - current;
   return {};
@@ -302,7 +331,8 @@ Status Generator::compute(std::span<Work *const> works) {
   Call call;
   std::vector<int32_t> tokens, outputs;
   View view;
-  bool decodes = true, likely = session.findsLikeliest();
+  bool decodes = true, chooses = session.choosesTokens();
+  drawings.clear();
   for (const Work *work : works) {
     const Part &part = *work->part;
     auto count = static_cast<int64_t>(part.tokens.size());
@@ -312,15 +342,20 @@ Status Generator::compute(std::span<Work *const> works) {
     if (sees())
       MBC_TRY(addView(part, view));
     bool asks = part.choice.sampling != nullptr;
-    likely &= !asks || generate::isLikeliest(part.choice);
+    chooses &= !asks || generate::needsLogitsAlone(part.choice);
     decodes &=
         asks && count == 1 + part.drafts && (!hasForms || part.choice.step > 0);
-    for (int64_t i = asks ? part.drafts : -1; i >= 0; --i)
+    generate::ChoiceContext choice = part.choice;
+    for (int64_t i = asks ? part.drafts : -1; i >= 0; --i, ++choice.step) {
       outputs.push_back(static_cast<int32_t>(call.rows - 1 - i));
+      drawings.push_back(generate::drawingOf(choice));
+    }
   }
   // A function gives at least one.
-  if (outputs.empty())
+  if (outputs.empty()) {
     outputs.push_back(static_cast<int32_t>(call.rows) - 1);
+    drawings.emplace_back();
+  }
   call.inputs["tokens"] = tokens;
   if (view.positioned)
     call.inputs["positions"] = view.positions;
@@ -333,7 +368,7 @@ Status Generator::compute(std::span<Work *const> works) {
     function = findFunction(program, decodeKind, call.rows);
   else if (!hasForms)
     function = findFunction(program, prefillKind, call.rows);
-  MBC_TRY(run(*function, call, outputs, likely));
+  MBC_TRY(run(*function, call, outputs, chooses));
 
   size_t output = 0;
   for (size_t i = 0; i < works.size(); ++i) {
@@ -345,9 +380,9 @@ Status Generator::compute(std::span<Work *const> works) {
       auto count = static_cast<size_t>(1 + part.drafts);
       MBC_ASSIGN(
           work.result.choices,
-          likely
-              ? generate::takeLikeliest(
-                    tokensOf(std::span(likeliest).subspan(output, count)), part)
+          chooses
+              ? generate::takeChosen(
+                    tokensOf(std::span(chosen).subspan(output, count)), part)
               : generate::chooseTokens(logitsOf(output, count), part));
       rejected = static_cast<int64_t>(count - work.result.choices.size());
       output += count;

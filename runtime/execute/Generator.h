@@ -45,15 +45,15 @@ private:
       : session(session), program(program) {}
 
   Status compute(std::span<Work *const> works);
-  /// A step of sequences that each go on by their likeliest token. The step
-  /// after it is started before its tokens are waited for.
+  /// A step of sequences that each go on by a token that the device chooses.
+  /// The step after it is started before its tokens are waited for.
   Status go(std::span<Work *const> works);
   bool goes(std::span<Work *const> works) const;
   /// Waits for the step that is under way, and forgets it.
   Status stop();
   Status guess(std::span<Work> works);
   Status run(const program::FunctionT &function, Call &call,
-             std::span<const int32_t> outputs, bool likeliest = false);
+             std::span<const int32_t> outputs, bool chooses = false);
   std::span<float> logitsOf(size_t output, size_t count = 1);
   /// What a call is told of the tokens' places and of the pictures at them.
   struct View;
@@ -70,15 +70,18 @@ private:
   int64_t width = 0;
   /// Whether a row's bits depend on the function that computes it.
   bool hasForms = false;
-  /// Of the last `run`: logits by output, or the likeliest tokens, and the
-  /// state of all rows.
+  /// Of the last `run`: logits by output, or the tokens that the device chose,
+  /// and the state of all rows.
   std::vector<float> logits, hidden;
-  std::vector<Likeliest> likeliest;
+  std::vector<ChosenToken> chosen;
+  /// Of the next `run`, by output: how the device chooses.
+  std::vector<Drawing> drawings;
   /// A step that is under way: what it was started for, in its order.
   struct Ahead {
     Call call;
     std::vector<int32_t> tokens, outputs;
-    std::vector<Likeliest> chosen;
+    std::vector<Drawing> drawings;
+    std::vector<ChosenToken> chosen;
 
     bool isFor(std::span<Work *const> works) const;
   };

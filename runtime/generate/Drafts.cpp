@@ -24,16 +24,16 @@ Expected<std::vector<Choice>> chooseTokens(std::span<float> logits,
   return choices;
 }
 
-Expected<std::vector<Choice>>
-takeLikeliest(std::span<const TokenScore> likeliest, const Part &part) {
+Expected<std::vector<Choice>> takeChosen(std::span<const TokenScore> chosen,
+                                         const Part &part) {
   std::vector<Choice> choices;
   auto drafts = static_cast<size_t>(part.drafts);
   size_t known = part.choice.text.size() - drafts;
   for (size_t i = 0; i <= drafts; ++i) {
-    if (likeliest[i].id < 0)
+    if (chosen[i].id < 0)
       return unusableLogits(known + i);
-    choices.push_back({likeliest[i], {}});
-    if (i < drafts && likeliest[i].id != part.choice.text[known + i])
+    choices.push_back({chosen[i], {}});
+    if (i < drafts && chosen[i].id != part.choice.text[known + i])
       break;
   }
   return choices;

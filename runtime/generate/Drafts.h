@@ -13,10 +13,10 @@ namespace mbc::generate {
 Expected<std::vector<Choice>> chooseTokens(std::span<float> logits,
                                            const Part &part);
 
-/// The same where each is the likeliest token, of the last `1 + drafts` tokens;
-/// its id is -1 where the logits are not numbers.
-Expected<std::vector<Choice>>
-takeLikeliest(std::span<const TokenScore> likeliest, const Part &part);
+/// The same where a device has chosen a token after each of the last
+/// `1 + drafts`; its id is -1 where the logits are not numbers.
+Expected<std::vector<Choice>> takeChosen(std::span<const TokenScore> chosen,
+                                         const Part &part);
 
 /// A guess of the token after `text`, the end of which is `chosen` tokens after
 /// what the part was given: chosen as the token itself will be, with the same

@@ -23,13 +23,12 @@ constexpr std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,
   return counter;
 }
 
-/// A number of [0, 1), of 53 bits, for a step of a seed.
-constexpr double uniform(uint64_t seed, uint64_t step) {
+/// 64 random bits for a step of a seed.
+constexpr uint64_t randomBits(uint64_t seed, uint64_t step) {
   auto words = philox(
       {static_cast<uint32_t>(step), static_cast<uint32_t>(step >> 32), 0, 0},
       {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
-  uint64_t bits = (uint64_t(words[0]) << 32 | words[1]) >> 11;
-  return static_cast<double>(bits) * 0x1p-53;
+  return uint64_t(words[0]) << 32 | words[1];
 }
 
 } // namespace mbc::generate

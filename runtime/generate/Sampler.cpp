@@ -62,31 +62,23 @@ static void keepLargest(std::span<float> logits, uint64_t count) {
       logit = never;
 }
 
-/// exp(logit - largest) for each, in double, and their sum.
-static double exponentials(std::span<const float> logits, float largest,
-                           std::vector<double> &out) {
-  out.resize(logits.size());
-  double sum = 0;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    out[i] = logits[i] == never
-                 ? 0
-                 : std::exp(static_cast<double>(logits[i] - largest));
-    sum += out[i];
-  }
+/// What each token counts, and their sum.
+static uint64_t weigh(std::span<const float> logits, float largest,
+                      std::vector<uint64_t> &weights) {
+  weights.resize(logits.size());
+  uint64_t sum = 0;
+  for (size_t i = 0; i < logits.size(); ++i)
+    sum += weights[i] = weightOf(shareOfBest(largest - logits[i]));
   return sum;
 }
 
-/// Removes the least probable tokens of together at most 1 - `mass`; of equals
-/// the last go first, where transformers leaves the order open. One token
-/// stays.
-static void keepMass(std::span<float> logits, double mass) {
-  std::vector<double> weights;
-  double sum = exponentials(logits, std::ranges::max(logits), weights);
-  auto limit = static_cast<float>(1 - mass);
-  auto probability = [&](int32_t id) {
-    return static_cast<float>(weights[id] / sum);
-  };
-  // The reverse of the order in which they go.
+/// Removes the least probable tokens, of together at most a share of the
+/// probability; of equals the last go first, where transformers leaves the
+/// order open.
+static void keepMass(std::span<float> logits, uint64_t mostRemoved) {
+  std::vector<uint64_t> weights;
+  uint64_t mass = weightThatStays(
+      weigh(logits, std::ranges::max(logits), weights), mostRemoved);
   auto before = [&](int32_t a, int32_t b) {
     return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
   };
@@ -95,38 +87,62 @@ static void keepMass(std::span<float> logits, double mass) {
   for (size_t id = 0; id < logits.size(); ++id)
     if (logits[id] != never)
       order.push_back(static_cast<int32_t>(id));
-  // Few tokens have nearly all of the mass: the others are summed, not sorted.
-  for (size_t few = 256;; few *= 8) {
-    few = std::min(few, order.size());
-    std::ranges::nth_element(
-        order, order.begin() + static_cast<ptrdiff_t>(few) - 1, before);
-    double cumulative = 0;
-    for (size_t i = few; i < order.size(); ++i)
-      cumulative += probability(order[i]);
-    if (few < order.size() && static_cast<float>(cumulative) > limit)
-      continue;
-    for (size_t i = few; i < order.size(); ++i)
-      logits[order[i]] = never;
-    std::ranges::sort(order.begin(),
-                      order.begin() + static_cast<ptrdiff_t>(few), before);
-    for (size_t i = few; i-- > 1;) {
-      cumulative += probability(order[i]);
-      if (static_cast<float>(cumulative) > limit)
-        return;
-      logits[order[i]] = never;
-    }
-    return;
+  // Few tokens have nearly all of the mass: the others are not sorted.
+  uint64_t sum = 0;
+  auto next = order.begin();
+  for (ptrdiff_t few = 256; sum < mass && next != order.end(); few *= 8) {
+    auto last = few < order.end() - next ? next + few : order.end();
+    if (last != order.end())
+      std::ranges::nth_element(next, last, order.end(), before);
+    std::ranges::sort(next, last, before);
+    while (sum < mass && next != last)
+      sum += weights[*next++];
   }
+  for (; next != order.end(); ++next)
+    logits[*next] = never;
 }
 
 /// Removes tokens less probable than `share` of the most probable one.
-static void keepShare(std::span<float> logits, double share) {
-  std::vector<double> weights;
-  double sum = exponentials(logits, std::ranges::max(logits), weights);
-  float least = static_cast<float>(share) * static_cast<float>(1 / sum);
-  for (size_t i = 0; i < logits.size(); ++i)
-    if (weights[i] < 1 && static_cast<float>(weights[i] / sum) < least)
-      logits[i] = never;
+static void keepShare(std::span<float> logits, float share) {
+  float largest = std::ranges::max(logits);
+  for (float &logit : logits)
+    if (shareOfBest(largest - logit) < share)
+      logit = never;
+}
+
+Drawing drawingOf(const ChoiceContext &context) {
+  const Sampling &sampling = *context.sampling;
+  Drawing drawing;
+  if (!sampling.draw)
+    return drawing;
+  drawing.draws = 1;
+  drawing.random = randomBits(sampling.seed, context.step);
+  drawing.temperature = static_cast<float>(sampling.temperature);
+  drawing.topK = static_cast<uint32_t>(
+      std::min<uint64_t>(sampling.topK, std::numeric_limits<uint32_t>::max()));
+  drawing.leastShare = static_cast<float>(sampling.minP);
+  if (sampling.topP < 1) {
+    // Shares are compared as float32, as transformers has them: those that
+    // round to the limit go.
+    auto limit = static_cast<float>(1 - sampling.topP);
+    double most = (double(limit) + std::nextafter(limit, 2.0f)) / 2;
+    drawing.mostRemoved = most < 1 ? static_cast<uint64_t>(most * 0x1p64)
+                                   : std::numeric_limits<uint64_t>::max();
+  }
+  return drawing;
+}
+
+/// Temperature, top-k, top-p and min-p.
+static void process(std::span<float> logits, const Drawing &drawing) {
+  if (drawing.temperature != 1)
+    for (float &logit : logits)
+      logit /= drawing.temperature;
+  if (drawing.topK != 0)
+    keepLargest(logits, drawing.topK);
+  if (drawing.mostRemoved != 0)
+    keepMass(logits, drawing.mostRemoved);
+  if (drawing.leastShare > 0)
+    keepShare(logits, drawing.leastShare);
 }
 
 void processLogits(std::span<float> logits, const Sampling &sampling,
@@ -134,17 +150,8 @@ void processLogits(std::span<float> logits, const Sampling &sampling,
   if (sampling.repetitionPenalty != 1)
     penalizeRepetition(logits, static_cast<float>(sampling.repetitionPenalty),
                        text);
-  if (!sampling.draw)
-    return;
-  if (sampling.temperature != 1)
-    for (float &logit : logits)
-      logit /= static_cast<float>(sampling.temperature);
-  if (sampling.topK != 0)
-    keepLargest(logits, sampling.topK);
-  if (sampling.topP < 1)
-    keepMass(logits, sampling.topP);
-  if (sampling.minP > 0)
-    keepShare(logits, sampling.minP);
+  if (sampling.draw)
+    process(logits, drawingOf({&sampling, text}));
 }
 
 //===----------------------------------------------------------------------===//
@@ -166,21 +173,20 @@ static std::optional<int32_t> largestOf(std::span<const float> logits) {
   return static_cast<int32_t>(best);
 }
 
-/// By inversion: the first token at which the sum exceeds a random share.
-static int32_t draw(std::span<const float> logits, int32_t largest,
-                    double random) {
-  std::vector<double> weights;
-  double rest = random * exponentials(logits, logits[largest], weights);
-  int32_t last = largest;
-  for (size_t id = 0; id < weights.size(); ++id) {
-    if (weights[id] == 0)
-      continue;
-    last = static_cast<int32_t>(id);
-    rest -= weights[id];
-    if (rest < 0)
-      break;
-  }
-  return last;
+std::optional<int32_t> drawToken(std::span<float> logits,
+                                 const Drawing &drawing) {
+  process(logits, drawing);
+  std::optional<int32_t> best = largestOf(logits);
+  if (!best)
+    return std::nullopt;
+  std::vector<uint64_t> weights;
+  uint64_t target =
+               targetOf(weigh(logits, logits[*best], weights), drawing.random),
+           sum = 0;
+  size_t id = 0;
+  while ((sum += weights[id]) <= target)
+    ++id;
+  return static_cast<int32_t>(id);
 }
 
 static double logSum(std::span<const float> logits, float largest) {
@@ -190,10 +196,8 @@ static double logSum(std::span<const float> logits, float largest) {
   return largest + std::log(sum);
 }
 
-bool isLikeliest(const ChoiceContext &context) {
-  const Sampling &sampling = *context.sampling;
-  return !sampling.draw && sampling.repetitionPenalty == 1 &&
-         context.logprobs <= 0;
+bool needsLogitsAlone(const ChoiceContext &context) {
+  return context.sampling->repetitionPenalty == 1 && context.logprobs <= 0;
 }
 
 Failure unusableLogits(size_t count) {
@@ -229,15 +233,14 @@ Expected<Choice> chooseToken(std::span<float> logits,
           {order[i], static_cast<float>(logits[order[i]] - normalizer)});
     raw.assign(logits.begin(), logits.end());
   }
-  if (sampling.draw || sampling.repetitionPenalty != 1) {
-    processLogits(logits, sampling, context.text);
-    best = largestOf(logits);
-    if (!best)
-      return unusable();
-  }
-  choice.token.id =
-      sampling.draw ? draw(logits, *best, uniform(sampling.seed, context.step))
-                    : *best;
+  if (sampling.repetitionPenalty != 1)
+    penalizeRepetition(logits, static_cast<float>(sampling.repetitionPenalty),
+                       context.text);
+  best =
+      sampling.draw ? drawToken(logits, drawingOf(context)) : largestOf(logits);
+  if (!best)
+    return unusable();
+  choice.token.id = *best;
   if (context.logprobs >= 0)
     choice.token.logprob =
         static_cast<float>(raw[choice.token.id] - normalizer);

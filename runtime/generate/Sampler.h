@@ -2,8 +2,10 @@
 #pragma once
 
 #include "runtime/core/Error.h"
+#include "runtime/program/Drawing.h"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -57,9 +59,13 @@ struct ChoiceContext {
   int32_t logprobs = -1;
 };
 
-/// Whether the choice is the token with the largest logit, and of the others no
-/// more is asked than what its probability is.
-bool isLikeliest(const ChoiceContext &context);
+/// Whether the choice follows from the logits, the settings and the random
+/// number, and of other tokens nothing is asked: a device can make it.
+bool needsLogitsAlone(const ChoiceContext &context);
+
+/// What a device that chooses has to know of the choice, where
+/// `needsLogitsAlone`.
+Drawing drawingOf(const ChoiceContext &context);
 
 /// The error for logits of the token after `count` others that have none to
 /// choose.
@@ -69,6 +75,11 @@ Failure unusableLogits(size_t count);
 /// drawn become minus infinity.
 void processLogits(std::span<float> logits, const Sampling &sampling,
                    std::span<const int32_t> text);
+
+/// Draws a token; `logits` are used up. None where one is not a number, or the
+/// largest, divided by the temperature, is infinite. What devices do.
+std::optional<int32_t> drawToken(std::span<float> logits,
+                                 const Drawing &drawing);
 
 /// Chooses a token; `logits` are used up. An Input error for logits that are
 /// not numbers.

@@ -410,8 +410,8 @@ Status Session::runBody(Frame &frame, const program::BodyT &body,
 }
 
 Status Session::run(const program::FunctionT &function, const Call &call) {
-  if (!call.likeliest.empty())
-    return inputError("the host gives numbers, not the places of the largest");
+  if (!call.chosen.empty())
+    return inputError("the host gives numbers, and chooses no tokens");
   MBC_ASSIGN(BoundCall bound, bindCall(program, function, call, options.slots));
   Frame frame{&function, &call, {}, {}, std::move(bound), {}, {}};
   MBC_TRY(bindFloats(frame));

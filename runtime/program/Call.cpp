@@ -161,12 +161,15 @@ Expected<BoundCall> bindCall(const program::ProgramT &program,
       width /= port->dims[1];
     }
     int64_t rows = rowsOf(function, bound, port->dims[0]);
-    if (auto ids = call.likeliest.find(port->name);
-        ids != call.likeliest.end()) {
+    if (auto ids = call.chosen.find(port->name); ids != call.chosen.end()) {
       if (static_cast<int64_t>(ids->second.size()) != rows)
         return inputError(fmt::format(
-            "output '{}' of '{}' needs room for the likeliest of {} rows",
+            "output '{}' of '{}' needs room for the tokens of {} rows",
             port->name, function.name, rows));
+      if (!call.drawings.empty() && call.drawings.size() != ids->second.size())
+        return inputError(fmt::format(
+            "output '{}' of '{}' needs settings for {} tokens, found {}",
+            port->name, function.name, rows, call.drawings.size()));
       continue;
     }
     auto given = call.outputs.find(port->name);

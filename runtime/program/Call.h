@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/core/Error.h"
+#include "runtime/program/Drawing.h"
 #include "runtime/schema/program_generated.h"
 
 #include <map>
@@ -17,10 +18,11 @@ struct Sequence {
   int64_t begin, count, slot, cached;
 };
 
-/// The place of a row's largest number, of equals the first, and the logarithm
-/// of its share in the exponentials of all. `id` is -1 where the number is
-/// infinite, or one is no number.
-struct Likeliest {
+/// A token that a device chose from the logits of a row: the likeliest, of
+/// equals the first, or a drawn one; and the logarithm of its probability, of
+/// the model before any setting. `id` is -1 where the largest logit, divided by
+/// the temperature, is infinite, or one is no number.
+struct ChosenToken {
   int32_t id;
   float logprob;
 };
@@ -42,9 +44,11 @@ struct Call {
   /// Outputs with a slot for each layer of which one alone is wanted: that
   /// layer. Their arrays are [rows, 1, ...].
   std::map<std::string, uint32_t, std::less<>> oneLayer;
-  /// Outputs of which not the numbers are wanted, but this of each row. Where
-  /// `Session::findsLikeliest`.
-  std::map<std::string, std::span<Likeliest>, std::less<>> likeliest;
+  /// Outputs of which not the numbers are wanted, but a token of each row.
+  /// Where `Session::choosesTokens`.
+  std::map<std::string, std::span<ChosenToken>, std::less<>> chosen;
+  /// How each of them is chosen; empty: all are the likeliest.
+  std::span<const Drawing> drawings = {};
 };
 
 /// A call that was found to fit its function.

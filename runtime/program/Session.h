@@ -32,8 +32,8 @@ public:
   virtual bool runsAhead() const { return false; }
   /// Puts a call on the device, where it begins once those before it are done.
   /// It and what it points to must stay until `finish`. With `follows` its
-  /// input 'tokens' is not what it holds, but what the call before finds
-  /// `likeliest`, row by row: the host need not have seen that. Two calls at
+  /// input 'tokens' is not what it holds, but the tokens that the call before
+  /// has `chosen`, row by row: the host need not have seen them. Two calls at
   /// most are under way.
   virtual Status start(const program::FunctionT &function, const Call &call,
                        bool follows) {
@@ -49,8 +49,8 @@ public:
   /// without a point at the end. What a call needed is known after it.
   virtual std::vector<std::string> notes() const { return {}; }
 
-  /// Whether calls may ask for the `likeliest` tokens.
-  virtual bool findsLikeliest() const { return false; }
+  /// Whether calls may ask for `chosen` tokens.
+  virtual bool choosesTokens() const { return false; }
 };
 
 } // namespace mbc

@@ -3,11 +3,13 @@
 //
 //   CudaBench PROGRAM.mbcp [--decode N] [--context N] [--sequences S]
 //             [--prefill N] [--repeats R] [--profile] [--logits]
+//             [--draw]
 //
 // N steps of decode of S sequences that have `context` tokens each; a prefill
 // of N tokens. `--profile` adds the device's time for each kernel, launched
-// one by one. A step gives the likeliest tokens, or with
-// `--logits` all of them to the host. "weights" of a step: those that a product
+// one by one. A step gives the likeliest tokens, with `--draw`
+// drawn ones (temperature 0.8, top-k 50, top-p 0.95), or with `--logits` all
+// logits to the host. "weights" of a step: those that a product
 // reads, of mixtures all.
 #include "runtime/core/DType.h"
 #include "runtime/core/Text.h"
@@ -51,7 +53,7 @@ struct Options {
   std::string program;
   int64_t decode = 0, context = 128, sequences = 1, prefill = 0;
   int repeats = 5;
-  bool profile = false, logits = false;
+  bool profile = false, logits = false, draw = false;
 };
 
 class Bench {
@@ -107,7 +109,7 @@ private:
   const cuda::Device &gpu;
   std::vector<int32_t> tokens;
   std::vector<float> logits;
-  std::vector<Likeliest> likeliest;
+  std::vector<ChosenToken> chosen;
   cuda::Memory from, to;
   double copyRate = 0; ///< bytes a second, read and written
 };
@@ -278,7 +280,7 @@ void Bench::step(int64_t cached) {
         "the program has no decode of {} sequences: compile with --sequences",
         count))));
   logits.resize(program.vocab * count);
-  likeliest.resize(count);
+  chosen.resize(count);
   Call call;
   call.rows = count;
   std::vector<int32_t> next(count, tokens[cached]);
@@ -288,7 +290,17 @@ void Bench::step(int64_t cached) {
   if (options.logits)
     call.outputs["logits"] = logits;
   else
-    call.likeliest["logits"] = likeliest;
+    call.chosen["logits"] = chosen;
+  std::vector<Drawing> drawings(count);
+  for (int64_t s = 0; options.draw && s < count; ++s)
+    drawings[s] = {.random = 0x9e3779b97f4a7c15u * (cached + s),
+                   .mostRemoved = ~uint64_t(0) / 20,
+                   .temperature = 0.8f,
+                   .leastShare = 0,
+                   .topK = 50,
+                   .draws = 1};
+  if (options.draw)
+    call.drawings = drawings;
   need(session->run(*function, call));
 }
 
@@ -374,6 +386,7 @@ int main(int argc, char **argv) {
   app.add_option("--repeats", options.repeats);
   app.add_flag("--profile", options.profile);
   app.add_flag("--logits", options.logits);
+  app.add_flag("--draw", options.draw)->excludes("--logits");
   CLI11_PARSE(app, argc, argv);
   auto program = need(readProgram(options.program));
   Bench(*program, options).run();

@@ -18,6 +18,9 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
+#include <type_traits>
+#include <utility>
 
 #undef __global__
 #undef __device__
@@ -90,6 +93,10 @@ inline unsigned __reduce_min_sync(unsigned, unsigned value) {
   const uint32_t *given = mbc::emulator::exchange(value);
   return *std::min_element(given, given + 32);
 }
+inline unsigned __reduce_add_sync(unsigned, unsigned value) {
+  const uint32_t *given = mbc::emulator::exchange(value);
+  return std::accumulate(given, given + 32, 0u);
+}
 /// In one exchange what five shuffles do, in their order.
 #define MBC_WARP_SUM
 inline float warpSum(float value) {
@@ -119,14 +126,18 @@ inline uint32_t __byte_perm(uint32_t low, uint32_t high, unsigned order) {
     result |= uint32_t(bytes >> (order >> 4 * i & 7) * 8 & 0xff) << 8 * i;
   return result;
 }
-inline int atomicAdd(int *to, int value) {
-  int before = *to;
+template <typename T> T atomicAdd(T *to, std::type_identity_t<T> value) {
+  T before = *to;
   *to += value;
   return before;
 }
+inline unsigned atomicMax(unsigned *to, unsigned value) {
+  return std::exchange(*to, std::max(*to, value));
+}
 inline void __threadfence() {}
-inline float __ldcg(const float *from) { return *from; }
+template <typename T> T __ldcg(const T *from) { return *from; }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
 using std::max;
 using std::min;

@@ -5,6 +5,8 @@
 //===----------------------------------------------------------------------===//
 #pragma once
 
+#include "runtime/program/Drawing.h"
+
 #include <cstdint>
 
 namespace mbc::cuda {
@@ -140,10 +142,56 @@ struct LikeliestPart {
   int32_t index;
   float sum;
 };
-/// As mbc::Likeliest.
-struct Likeliest {
+/// As mbc::ChosenToken.
+struct ChosenToken {
   int32_t id;
   float logprob;
+};
+
+/// What tokens weigh together (weightOf), as atomic operations name it.
+using Mass = unsigned long long;
+
+/// What kernels that draw a token tell each other of a row. Counts and weights
+/// of buckets, `arrived` and `found` are zeros before a call and after it.
+struct DrawRow {
+  /// Tokens by their distance from the best, in equal steps: how many there
+  /// are, and what they weigh together.
+  static constexpr int buckets = 1024, bucketsOfOne = 32;
+  static_assert(negligibleBelow * bucketsOfOne <= buckets);
+  Mass weights[buckets];
+  uint32_t counts[buckets];
+  /// Parts of the row that are done; candidates that were found.
+  int32_t arrived, found;
+  /// Tokens in these buckets may be the last to stay: the candidates. None
+  /// where the first is behind the last: then all stay.
+  int32_t first, last;
+  /// Whether top-k removes any.
+  int32_t cutsByCount;
+  /// Count and weight of the tokens in buckets before `first`, and the weight
+  /// of all.
+  uint32_t countBefore;
+  Mass weightBefore, weight;
+  /// The last token that stays: those stay that are less far from the best, and
+  /// of the ones as far those with no higher id.
+  uint32_t lastDistance;
+  int32_t lastId;
+  /// Distance and id, in any order; there may be more than have room.
+  static constexpr int listed = 2560;
+  uint32_t distances[listed];
+  int32_t ids[listed];
+};
+
+struct DrawArguments {
+  /// Logits of a part of a row.
+  static constexpr int part = 2048;
+  const float *logits; ///< [rows, vocab]
+  int64_t vocab;
+  const Drawing *drawings; ///< [rows]
+  /// [rows]: the likeliest tokens, which become the drawn ones.
+  ChosenToken *chosen;
+  DrawRow *rows;
+  /// [rows, parts]: what stays of each part of a row weighs so much.
+  Mass *partWeights;
 };
 
 struct RouteArguments {

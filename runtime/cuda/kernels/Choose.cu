@@ -20,8 +20,8 @@ __device__ float share(float low, float high) {
 /// The highest of some logits, the place of the first that has it, and the sum
 /// of the exponentials of their distance from it; NaN where one is no number.
 __device__ LikeliestPart joined(LikeliestPart a, LikeliestPart b) {
-  bool second = b.highest > a.highest ||
-                (b.highest == a.highest && b.index < a.index);
+  bool second =
+      b.highest > a.highest || (b.highest == a.highest && b.index < a.index);
   LikeliestPart high = second ? b : a, low = second ? a : b;
   if (low.sum != 0)
     high.sum += low.sum * share(low.highest, high.highest);
@@ -79,7 +79,7 @@ extern "C" __global__ void __launch_bounds__(threads)
 
 /// A warp a row puts its parts together.
 extern "C" __global__ void __launch_bounds__(32)
-    mbc_likeliest(const LikeliestPart *parts, int count, Likeliest *out) {
+    mbc_likeliest(const LikeliestPart *parts, int count, ChosenToken *out) {
   takeTurn();
   const LikeliestPart *row = parts + int64_t(blockIdx.x) * count;
   LikeliestPart best{lowest, none, 0};
@@ -95,7 +95,7 @@ extern "C" __global__ void __launch_bounds__(32)
 }
 
 /// Tokens of a call: what the one before it chose.
-extern "C" __global__ void mbc_take_chosen(const Likeliest *chosen,
+extern "C" __global__ void mbc_take_chosen(const ChosenToken *chosen,
                                            int32_t *tokens, Count count) {
   takeTurn();
   int64_t rows = rowsOf(count);
