@@ -131,7 +131,11 @@ Status Launcher::gemm(const program::GemmT &command) {
     product.bias = bias.data;
     product.biasElem = bias.elem;
   }
-  return multiply(product, rowsIn(out), countOf(out));
+  int64_t m = rowsIn(out);
+  if (const Fusion *fusion = fusionOf(m))
+    if (const FusedProduct *fused = fusion->of(command))
+      return multiplyFused(product, *fused, m, countOf(out));
+  return multiply(product, m, countOf(out));
 }
 
 Status Launcher::groupedGemm(const program::GroupedGemmT &command) {

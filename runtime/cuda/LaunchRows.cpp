@@ -112,6 +112,8 @@ Status Launcher::angles(const program::AnglesT &command) {
 }
 
 Status Launcher::rows(const program::RowsT &command) {
+  if (isFused(command))
+    return {};
   if (session.runsGenerated && command.gpu >= 0)
     return generatedRows(command);
   RowArguments arguments{};

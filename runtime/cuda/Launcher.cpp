@@ -34,6 +34,9 @@ Launcher::Launcher(Session &session, const program::FunctionT &function,
                    const Call &call, BoundCall bound, size_t lane, bool follows)
     : session(session), program(session.program), function(function),
       call(call), bound(std::move(bound)), lane(lane), follows(follows) {
+  if (auto found = session.fusions.find(&function);
+      found != session.fusions.end())
+    fusions = &found->second;
   // What is copied at once comes first.
   uint64_t at = 0, floats = numberBytes(function);
   for (const auto &port : function.inputs) {

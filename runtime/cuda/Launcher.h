@@ -76,6 +76,14 @@ private:
   Status gemm(const program::GemmT &command);
   Status groupedGemm(const program::GroupedGemmT &command);
   Status multiply(const ProductArguments &product, int64_t m, Count count);
+  /// What is fused in calls of so many rows; null: nothing.
+  const Fusion *fusionOf(int64_t rows) const;
+  /// Whether products do what a command says.
+  bool isFused(const program::RowsT &command) const;
+  Status multiplyFused(const ProductArguments &product,
+                       const FusedProduct &fused, int64_t m, Count count);
+  NormArguments normOf(const FusedProduct::Norm &norm) const;
+  ElementArguments elementsOf(const FusedProduct &fused) const;
   /// Products of groups, or of one, on tensor cores; `m` rows of all groups
   /// together. False where they do not take them.
   Expected<bool> multiplyGroups(const ProductArguments &product, int64_t m,
@@ -130,6 +138,7 @@ private:
   const Call &call;
   BoundCall bound;
   uint32_t currentLayer = 0;
+  const Session::Fusions *fusions = nullptr;
   /// The most tokens that a sequence has with this call, or somewhat more: the
   /// same for all calls of a shape.
   int64_t longest = 0;

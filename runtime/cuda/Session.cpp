@@ -136,11 +136,27 @@ Session::create(const program::ProgramT &program,
     const char *given = std::getenv(name);
     return given && given == value;
   };
+  if (!is("MBC_CUDA_FUSE", "0"))
+    MBC_TRY(session->fuse());
   session->waitsForEach = is("MBC_CUDA_WAIT", "1");
   session->mayRunAhead = !session->waitsForEach && !is("MBC_CUDA_AHEAD", "0");
   if (!session->waitsForEach && !is("MBC_CUDA_GRAPHS", "0"))
     session->graphs = std::make_unique<Graphs>(gpu);
   return session;
+}
+
+Status Session::fuse() {
+  uint32_t widest = 0;
+  for (const auto &function : program.functions) {
+    auto [made, _] =
+        fusions.emplace(function.get(), Fusions{{program, *function, true},
+                                                {program, *function, false}});
+    widest = std::max(widest, made->second.ofOneRow.handedWidth());
+  }
+  handedBytes = aligned(widest * sizeof(float));
+  MBC_ASSIGN(handed, gpu->allocate(Fusion::hands * handedBytes,
+                                   "rows that products hand over"));
+  return {};
 }
 
 std::byte *Session::weightAt(size_t weight, size_t instance) const {

@@ -3,6 +3,7 @@
 
 #include "runtime/cuda/CublasLt.h"
 #include "runtime/cuda/Cudnn.h"
+#include "runtime/cuda/Fusion.h"
 #include "runtime/cuda/Graphs.h"
 #include "runtime/cuda/Kernels.h"
 #include "runtime/program/MemoryLayout.h"
@@ -61,6 +62,9 @@ public:
 
   /// Launches of attention that were cuDNN's.
   uint64_t cudnnLaunches() const { return attendedByCudnn; }
+  /// Launches of products with what is around them; of a graph those that it
+  /// was made of.
+  uint64_t fusedLaunches() const { return fusedLaunched; }
 
   /// Copies `bytesOf` an instance of a weight from `from`, for who has it
   /// without a checkpoint.
@@ -71,6 +75,8 @@ private:
   Session(const program::ProgramT &program, const SessionOptions &options);
 
   std::byte *weightAt(size_t weight, size_t instance) const;
+  /// Finds out which row kernels are products' affair.
+  Status fuse();
   /// Null where there is none. It is started when first asked for.
   Cudnn *cudnn();
   /// Room of at least `bytes` that a command may use while it runs.
@@ -107,6 +113,14 @@ private:
   /// Why it was not, where attention that it takes had to do without.
   std::string withoutCudnn;
   uint64_t attendedByCudnn = 0;
+  struct Fusions {
+    Fusion ofOneRow, ofFewRows;
+  };
+  /// Of each function; none where MBC_CUDA_FUSE=0.
+  std::map<const program::FunctionT *, Fusions> fusions;
+  /// Rows of float32 that a product leaves for the next one's norm.
+  Memory handed;
+  uint64_t handedBytes = 0, fusedLaunched = 0;
   std::map<SequenceTableKey, Memory> sequenceTables;
   /// Of row kernels: their steps; of ropes: frequencies, then axes.
   std::vector<Memory> steps, ropes;

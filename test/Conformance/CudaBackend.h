@@ -15,6 +15,8 @@ public:
   bool rounds() const override { return true; }
   /// Attention of this many launches was cuDNN's in the last run.
   uint64_t cudnnLaunches = 0;
+  /// Launches of products with what is around them.
+  uint64_t fusedLaunches = 0;
 
   /// Leaves no numbers in memory that is free: what a kernel reads beside what
   /// it was given would be seen.
@@ -56,6 +58,7 @@ public:
       }
     }
     cudnnLaunches = session->cudnnLaunches();
+    fusedLaunches = session->fusedLaunches();
     return all;
   }
 

@@ -2,6 +2,7 @@
 
 #include "test/CudaEmulator/Device.h"
 #include "test/CudaEmulator/Kernel.h"
+#include "test/CudaEmulator/TensorCore.h"
 
 #include "runtime/cuda/kernels/Rows.cu"
 

@@ -72,6 +72,44 @@ struct ProductArguments {
   Elem xElem, weightElem, biasElem, outElem;
 };
 
+/// The norm of a row that a product multiplies, which it computes by itself:
+/// of k elements, rounded to the type of the weight.
+struct NormArguments {
+  const void *x, *weight, *bias; ///< bias: null if none
+  Elem xElem, weightElem, biasElem;
+  float offset;    ///< is added to the weight
+  float epsilon;   ///< is added to the variance
+  int32_t centred; ///< the mean is subtracted first
+  /// The order in which the row kernel that it stands for sums: `group` threads
+  /// have pieces of `lanes` elements, the first threads the first ones.
+  int32_t lanes, group;
+};
+
+/// What is made of the elements of a product's row, instead of the row alone.
+/// The row is `segments` parts of `width`; values are those of element i of
+/// each part (as the product would store it), of each load, and of each step,
+/// in this order.
+struct ElementArguments {
+  static constexpr int maxSegments = 2, maxLoads = 4, maxSteps = 12;
+  static constexpr int maxValues = maxSegments + maxLoads + maxSteps;
+  /// Element i of row r is element r * stride + i.
+  struct Array {
+    void *data;
+    int64_t stride;
+    Elem elem;
+  };
+  struct Step {
+    int16_t kind;      ///< program::RowKind; a store, or of pointwise ones
+    int16_t inputs[2]; ///< values
+    int16_t array;     ///< of a store, in `stores`
+    float scalar;
+  };
+  int32_t segments, width, loadCount, stepCount;
+  int32_t keepsRow; ///< the product's row is stored too
+  Array loads[maxLoads], stores[maxLoads];
+  Step steps[maxSteps];
+};
+
 /// Attention of rows over a state. A key is the `first` elements of a row of
 /// `keys`, then the `second` of one of `moreKeys`; queries likewise.
 struct AttentionArguments {

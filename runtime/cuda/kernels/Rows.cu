@@ -4,7 +4,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "runtime/cuda/kernels/Elements.cuh"
+#include "runtime/cuda/kernels/Pointwise.cuh"
 
 using namespace mbc::cuda;
 
@@ -91,35 +91,6 @@ extern "C" __global__ void mbc_angles(const float *frequencies,
 
 namespace {
 
-/// program::RowKind
-enum Kind {
-  Load, Store, Add, Sub, Mul, AddScalar, MulScalar, Silu, Gelu, Sigmoid,
-  RMSNorm, LayerNorm, Rope, RopePairs,
-};
-
-__device__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
-
-__device__ float pointwise(const RowStep &step, float a, float b) {
-  switch (step.kind) {
-  case Add:
-    return a + b;
-  case Sub:
-    return a - b;
-  case Mul:
-    return a * b;
-  case AddScalar:
-    return a + step.scalar;
-  case MulScalar:
-    return a * step.scalar;
-  case Silu:
-    return a * sigmoid(a);
-  case Gelu:
-    return 0.5f * a * (1.0f + erff(a * 0.70710678118654752f));
-  default:
-    return sigmoid(a);
-  }
-}
-
 __device__ void norm(const RowStep &step, const float *x, const float *weight,
                      const float *bias, float *out) {
   int width = step.width;
@@ -133,12 +104,12 @@ __device__ void norm(const RowStep &step, const float *x, const float *weight,
     }
     float squares = 0;
     for (int i = threadIdx.x; i < width; i += blockDim.x)
-      squares += (x[i] - mean) * (x[i] - mean);
+      squares = fmaf(x[i] - mean, x[i] - mean, squares);
     float factor =
         1.0f / sqrtf(blockSum(squares) / float(width) + step.scalar);
     for (int i = threadIdx.x; i < width; i += blockDim.x)
-      out[i] =
-          (x[i] - mean) * factor * weight[i] + (bias ? bias[i] : 0.0f);
+      out[i] = normalized(step.kind == LayerNorm, x[i], mean, factor, weight[i],
+                          bias ? bias[i] : 0.0f);
   }
 }
 
@@ -203,7 +174,7 @@ extern "C" __global__ void mbc_rows(const __grid_constant__ RowArguments given,
         break;
       default:
         for (int i = threadIdx.x; i < n; i += blockDim.x)
-          out[i] = pointwise(step, a[i], b[i]);
+          out[i] = pointwise(step.kind, step.scalar, a[i], b[i]);
       }
       __syncthreads();
     }
