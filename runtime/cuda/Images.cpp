@@ -1,6 +1,7 @@
 //===- Images.cpp ---------------------------------------------------------===//
 //
-// The build says in MBC_CUDA_IMAGES where the fatbins lie.
+// The build says in MBC_CUDA_IMAGES where the fatbins lie, and lists them in
+// Images.inc.
 //
 //===----------------------------------------------------------------------===//
 
@@ -13,26 +14,17 @@
           ".previous\n");                                                      \
   extern "C" __attribute__((visibility("hidden")))                             \
   const unsigned char mbcCudaImage##name[];
-
-MBC_IMAGE(Attention)
-MBC_IMAGE(Choose)
-MBC_IMAGE(Decode)
-MBC_IMAGE(Draw)
-MBC_IMAGE(Experts)
-MBC_IMAGE(Flash)
-MBC_IMAGE(Grouped)
-MBC_IMAGE(Prefill)
-MBC_IMAGE(Products)
-MBC_IMAGE(Rows)
+#include "Images.inc"
+#undef MBC_IMAGE
 
 namespace mbc::cuda {
 
 std::span<const unsigned char *const> images() {
+#define MBC_IMAGE(name) mbcCudaImage##name,
   static const unsigned char *const all[] = {
-      mbcCudaImageAttention, mbcCudaImageChoose,  mbcCudaImageDecode,
-      mbcCudaImageDraw,      mbcCudaImageExperts, mbcCudaImageFlash,
-      mbcCudaImageGrouped,   mbcCudaImagePrefill, mbcCudaImageProducts,
-      mbcCudaImageRows};
+#include "Images.inc"
+  };
+#undef MBC_IMAGE
   return all;
 }
 

@@ -4,23 +4,13 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <utility>
 
 namespace mbc::cuda {
 
 static View asElements(View view, std::byte *data) {
   view.data = data;
   return view;
-}
-
-Status Launcher::append(const View &from, size_t state, size_t part,
-                        uint32_t layer) {
-  const program::StateT &table = *program.states[state];
-  int64_t width = table.widths[part];
-  void *to = stateAt(state, part, layer);
-  return session.kernels->launch(
-      "mbc_append",
-      {.x = rowsIn(from), .threads = threadsFor(width), .overlaps = true}, from,
-      to, elemOf(table.dtype), width, places(), countOf(from));
 }
 
 /// Keys of a part. Long sequences with few rows are cut, so that there is work
@@ -105,14 +95,16 @@ static AttentionArguments argumentsOf(const program::AttentionT &command,
 }
 
 Status Launcher::attention(const program::AttentionT &command, uint32_t layer) {
+  if (std::exchange(attended, nullptr) == &command)
+    return {};
   if (command.state < 0)
     return attentionOfParts(command);
   MBC_ASSIGN(bool done, decode(command, layer));
   if (done)
     return {};
   auto state = static_cast<size_t>(command.state);
-  MBC_TRY(append(view(command.k), state, 0, layer));
-  MBC_TRY(append(view(command.v), state, 1, layer));
+  if (std::exchange(appended, nullptr) != &command)
+    MBC_TRY(append(view(command.k), view(command.v), state, layer));
   const program::StateT &table = *program.states[state];
   AttentionArguments arguments =
       argumentsOf(command, view(command.q), view(command.out));
@@ -188,8 +180,7 @@ static View withOneKey(const View &from) {
 Status Launcher::latentAttention(const program::LatentAttentionT &command,
                                  uint32_t layer) {
   View latent = view(command.latent), rope = view(command.k_rope);
-  MBC_TRY(append(latent, command.state, 0, layer));
-  MBC_TRY(append(rope, command.state, 1, layer));
+  MBC_TRY(append(latent, rope, command.state, layer));
   const program::StateT &table = *program.states[command.state];
   View q = view(command.q_nope), up = view(command.up), out = view(command.out);
   int64_t heads = q.dims[1], width = latent.dims[1];

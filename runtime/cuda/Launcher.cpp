@@ -253,8 +253,10 @@ Status Launcher::runCommand(const program::OpUnion &op, uint32_t layer) {
     return gemm(*command);
   if (const auto *command = op.AsGroupedGemm())
     return groupedGemm(*command);
-  if (const auto *command = op.AsRows())
-    return rows(*command);
+  if (const auto *command = op.AsRows()) {
+    MBC_ASSIGN(bool done, turned(*command, layer));
+    return done ? Status() : rows(*command);
+  }
   if (const auto *command = op.AsAttention())
     return attention(*command, layer);
   if (const auto *command = op.AsLatentAttention())

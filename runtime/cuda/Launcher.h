@@ -90,8 +90,18 @@ private:
                                 Count count);
   Status attention(const program::AttentionT &command, uint32_t layer);
   /// False where there is no kernel that appends, attends and puts parts
-  /// together at once; nothing was done then.
-  Expected<bool> decode(const program::AttentionT &command, uint32_t layer);
+  /// together at once, nor, with `turns`, turns queries and keys before that;
+  /// nothing was done then.
+  Expected<bool> decode(const program::AttentionT &command, uint32_t layer,
+                        const HeadTurns *turns = nullptr);
+  /// Does the work of a row kernel that turns queries and keys: together with
+  /// the attention after it, or with what that leaves in the state. False:
+  /// nothing was done.
+  Expected<bool> turned(const program::RowsT &command, uint32_t layer);
+  /// The latter, of many rows.
+  Expected<bool> turnAndAppend(const HeadTurns &turns, uint32_t layer);
+  /// None where kernels that turn heads of this type cannot read them.
+  std::optional<HeadTurn> headTurn(const HeadTurns &turns, Elem elem) const;
   Status attentionOfParts(const program::AttentionT &command);
   Status latentAttention(const program::LatentAttentionT &command,
                          uint32_t layer);
@@ -117,7 +127,8 @@ private:
   Status attendWith(const CudnnShape &shape, const SequenceTables &tables,
                     const void *q, const void *k, const void *v, void *out,
                     std::byte *work);
-  Status append(const View &from, size_t state, size_t part, uint32_t layer);
+  Status append(const View &keys, const View &values, size_t state,
+                uint32_t layer);
   Status route(const program::RouteT &command);
   Status group(const program::GroupT &command);
   Status scatter(const program::ScatterT &command);
@@ -139,6 +150,8 @@ private:
   BoundCall bound;
   uint32_t currentLayer = 0;
   const Session::Fusions *fusions = nullptr;
+  /// What was done by the command before it: attention, or its appends.
+  const program::AttentionT *attended = nullptr, *appended = nullptr;
   /// The most tokens that a sequence has with this call, or somewhat more: the
   /// same for all calls of a shape.
   int64_t longest = 0;
@@ -158,6 +171,8 @@ private:
   std::set<const std::byte *> tablesMade;
 };
 
+/// Whether the elements of a view can be read in pieces of 16 bytes.
+bool inWholePieces(const View &view);
 /// How kernels name a type.
 Elem elemOf(plan::DType dtype);
 /// Where the next piece of a block of memory begins.

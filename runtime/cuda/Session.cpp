@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
@@ -136,8 +137,21 @@ Session::create(const program::ProgramT &program,
     const char *given = std::getenv(name);
     return given && given == value;
   };
-  if (!is("MBC_CUDA_FUSE", "0"))
+  if (const char *given = std::getenv("MBC_CUDA_DECODE_PARTS")) {
+    std::string_view text = given;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(),
+                                        session->decodeParts);
+    if (error != std::errc() || end != text.data() + text.size() ||
+        session->decodeParts < 0 ||
+        session->decodeParts > DecodeArguments::mostParts)
+      return inputError(
+          fmt::format("MBC_CUDA_DECODE_PARTS is '{}'; expected 0 to {}", text,
+                      DecodeArguments::mostParts));
+  }
+  if (!is("MBC_CUDA_FUSE", "0")) {
+    session->turns = headTurns(program);
     MBC_TRY(session->fuse());
+  }
   session->waitsForEach = is("MBC_CUDA_WAIT", "1");
   session->mayRunAhead = !session->waitsForEach && !is("MBC_CUDA_AHEAD", "0");
   if (!session->waitsForEach && !is("MBC_CUDA_GRAPHS", "0"))

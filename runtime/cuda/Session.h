@@ -5,6 +5,7 @@
 #include "runtime/cuda/Cudnn.h"
 #include "runtime/cuda/Fusion.h"
 #include "runtime/cuda/Graphs.h"
+#include "runtime/cuda/HeadTurns.h"
 #include "runtime/cuda/Kernels.h"
 #include "runtime/program/MemoryLayout.h"
 #include "runtime/program/Program.h"
@@ -65,6 +66,8 @@ public:
   /// Launches of products with what is around them; of a graph those that it
   /// was made of.
   uint64_t fusedLaunches() const { return fusedLaunched; }
+  /// Launches of attention that turned its queries and keys, and of appends.
+  uint64_t turnedLaunches() const { return attendedTurned + turnedBefore; }
 
   /// Copies `bytesOf` an instance of a weight from `from`, for who has it
   /// without a checkpoint.
@@ -112,7 +115,6 @@ private:
   std::optional<std::unique_ptr<Cudnn>> startedCudnn;
   /// Why it was not, where attention that it takes had to do without.
   std::string withoutCudnn;
-  uint64_t attendedByCudnn = 0;
   struct Fusions {
     Fusion ofOneRow, ofFewRows;
   };
@@ -121,6 +123,9 @@ private:
   /// Rows of float32 that a product leaves for the next one's norm.
   Memory handed;
   uint64_t handedBytes = 0, fusedLaunched = 0;
+  uint64_t attendedByCudnn = 0, attendedTurned = 0, turnedBefore = 0;
+  /// Row kernels whose work attention does; none: MBC_CUDA_FUSE=0.
+  TurnsOfRows turns;
   std::map<SequenceTableKey, Memory> sequenceTables;
   /// Of row kernels: their steps; of ropes: frequencies, then axes.
   std::vector<Memory> steps, ropes;
@@ -128,6 +133,9 @@ private:
   std::vector<int32_t> stepFloats;
   /// MBC_CUDA_WAIT=1: after each command, so that a failure names its own.
   bool waitsForEach = false;
+  /// MBC_CUDA_DECODE_PARTS: parts of the keys of attention of few rows; 0: as
+  /// many as seem best.
+  int64_t decodeParts = 0;
   /// MBC_CUDA_AHEAD=0: not.
   bool mayRunAhead = true;
   bool profiled = false;

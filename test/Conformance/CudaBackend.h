@@ -17,6 +17,8 @@ public:
   uint64_t cudnnLaunches = 0;
   /// Launches of products with what is around them.
   uint64_t fusedLaunches = 0;
+  /// Attention of this many turned its queries and keys.
+  uint64_t turnedLaunches = 0;
 
   /// Leaves no numbers in memory that is free: what a kernel reads beside what
   /// it was given would be seen.
@@ -59,6 +61,7 @@ public:
     }
     cudnnLaunches = session->cudnnLaunches();
     fusedLaunches = session->fusedLaunches();
+    turnedLaunches = session->turnedLaunches();
     return all;
   }
 

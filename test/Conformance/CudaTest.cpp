@@ -2,6 +2,7 @@
 
 #include "test/Conformance/CudaBackend.h"
 #include "test/Conformance/HostBackend.h"
+#include "test/Conformance/TurnedAttention.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -57,6 +58,8 @@ TEST_F(CudaConformance, Commands) { conform(commandCases()); }
 TEST_F(CudaConformance, SameBitsFromGraphs) {
   constexpr size_t times = 3;
   std::vector<Case> cases = allCases();
+  for (TurnedCase &turned : turnedCases())
+    cases.push_back(std::move(turned.test));
   for (size_t i = 2; i < cases.size(); i += 11) {
     const Case &test = cases[i];
     if (hasFp8(test))
@@ -119,6 +122,51 @@ TEST_F(CudaConformance, Prefill) {
   }
   if (!library)
     std::cout << "without cuDNN: " << library.error().message << '\n';
+}
+
+namespace {
+/// An environment variable, for as long as this is there.
+class Environment {
+public:
+  Environment(const char *name, const char *value) : name(name) {
+    setenv(name, value, /*overwrite=*/1);
+  }
+  ~Environment() { unsetenv(name); }
+  Environment(const Environment &) = delete;
+
+private:
+  const char *name;
+};
+} // namespace
+
+// Attention that norms and turns queries and keys by itself has the bits of one
+// after a row kernel, which is what the host computes but for rounding.
+TEST_F(CudaConformance, TurnedAttention) {
+  auto spoiled = CudaBackend::spoilFreeMemory();
+  ASSERT_TRUE(spoiled) << spoiled.error().message;
+  std::vector<TurnedCase> cases = turnedCases();
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const auto &[test, turned] = cases[i];
+    SCOPED_TRACE(test.name);
+    auto host = HostBackend(1).run(test);
+    ASSERT_TRUE(host) << host.error().message;
+    // Keys are cut as seems best, and into several parts.
+    Environment cut("MBC_CUDA_DECODE_PARTS", i % 2 == 0 ? "0" : "3");
+    CudaBackend backend;
+    auto fused = backend.run(test);
+    ASSERT_TRUE(fused) << fused.error().message;
+    EXPECT_EQ(backend.turnedLaunches, turned);
+    Environment off("MBC_CUDA_FUSE", "0");
+    auto apart = backend.run(test);
+    ASSERT_TRUE(apart) << apart.error().message;
+    EXPECT_EQ(backend.turnedLaunches, 0u);
+    ASSERT_EQ(fused->size(), host->size());
+    ASSERT_EQ(apart->size(), host->size());
+    EXPECT_EQ(std::memcmp(fused->data(), apart->data(), host->size() * 4), 0);
+    // Values are up to 2, and weights and results have 8 bits at least.
+    for (size_t j = 0; j < host->size(); ++j)
+      ASSERT_NEAR((*fused)[j], (*host)[j], 0.05) << "element " << j;
+  }
 }
 
 TEST_F(CudaConformance, SameBitsInEveryRun) {

@@ -5,7 +5,6 @@
 
 #include "runtime/cuda/kernels/Attention.cu"
 
-MBC_EMULATE(mbc_append)
 MBC_EMULATE(mbc_attend_parts)
 MBC_EMULATE(mbc_latent_queries)
 MBC_EMULATE(mbc_latent_values)

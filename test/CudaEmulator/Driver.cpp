@@ -100,7 +100,11 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute,
   int capability = setting("MBC_EMULATOR_CAPABILITY", 90);
   bool major = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
   bool minor = attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR;
-  *value = major ? capability / 10 : minor ? capability % 10 : 1;
+  bool processors = attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+  *value = major        ? capability / 10
+           : minor      ? capability % 10
+           : processors ? 16
+                        : 1;
   return CUDA_SUCCESS;
 }
 CUresult cuDeviceTotalMem(size_t *bytes, CUdevice) {

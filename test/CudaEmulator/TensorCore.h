@@ -109,5 +109,6 @@ inline float powerOfTwo(float x) { return std::exp2(x); }
 inline uint4 loadOnce(const void *from) {
   return *static_cast<const uint4 *>(from);
 }
+inline uint4 loadPassing(const void *from) { return loadOnce(from); }
 
 } // namespace mbc::cuda

@@ -128,8 +128,21 @@ struct AttentionArguments {
   float *partial; ///< [rows, kv, group, parts, width + 2]
 };
 
+/// What is done to queries and keys before they are attended: an RMS norm of
+/// each head (weights of the state's type; null: none), and a rotation.
+struct HeadTurn {
+  const void *qWeight, *kWeight;
+  const float *angles; ///< of a row its cosines, then its sines
+  int64_t angleRow;    ///< elements from a row's to the next's
+  float qEpsilon, kEpsilon;
+  int32_t pairs; ///< of neighbours; else element i with i + width / 2
+};
+
 /// Attention of few rows over a state, into which their keys and values go.
 struct DecodeArguments {
+  /// Parts of a row's keys; and rows of a sequence in a call, where keys are
+  /// turned here.
+  static constexpr int mostParts = 32, mostOwn = 8;
   View q, out; ///< [rows, kv, group, width]
   View k, v;   ///< [rows, kv, width], of the state's type
   void *keys, *values;
@@ -140,11 +153,30 @@ struct DecodeArguments {
   float scale;
   /// Parts of a row's keys at most.
   int32_t parts;
-  float *partial; ///< [rows, kv, group, parts, width + 2]
+  int32_t outTogether; ///< neighbours of `out` may be stored at once
+  /// [rows, kv, group, parts, width], then [rows, kv, group, parts, 2]
+  float *partial;
   /// Parts that are done, of each row and block of queries: zeros, before and
   /// after.
   int32_t *arrived;
+  HeadTurn turn; ///< of the kernels that have one
 };
+
+/// Rows that go to their slots of a state; sizes and strides in pieces of 16
+/// bytes.
+struct AppendPart {
+  const void *from;
+  void *state;
+  int64_t row, runs;    ///< from a row to the next, and from a run of it
+  uint32_t run, pieces; ///< of a run, and of a row
+};
+struct AppendArguments {
+  AppendPart parts[2];
+  const RowPlace *places;
+};
+constexpr unsigned appendThreads = 128;
+/// That a thread has on the way at once.
+constexpr int appendPieces = 4;
 
 /// The sequences of a call, as cuDNN wants them: of each the rows and keys it
 /// has, and the elements at which it begins in every array. There are as many

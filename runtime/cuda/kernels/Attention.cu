@@ -10,22 +10,6 @@
 
 using namespace mbc::cuda;
 
-/// Writes a call's rows [rows, ...] to their slots of a state.
-extern "C" __global__ void mbc_append(View from, void *state, Elem elem,
-                                      int64_t width, const RowPlace *places,
-                                      Count count) {
-  takeTurn();
-  int64_t row = blockIdx.x;
-  if (row >= rowsOf(count))
-    return;
-  RowPlace place = places[row];
-  int64_t to = int64_t(place.slot + place.index) * width;
-  for (int64_t i = threadIdx.x; i < width; i += blockDim.x)
-    storeElement(state, elem, to + i,
-                 loadElement(from.data, from.elem,
-                             rowStart(from, row) + offsetIn(from, i)));
-}
-
 /// Where rows stand in their parts, which follow each other; `ends` says of each
 /// row where its part ends (null: all rows are one).
 extern "C" __global__ void mbc_part_places(const int32_t *ends,

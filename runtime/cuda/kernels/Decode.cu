@@ -5,21 +5,28 @@
 // whose fragments are read straight from the state: with g = lane / 4 and t =
 // lane % 4 a lane's 16 bytes of a key are elements 8t ... of key g, k in another
 // order, the same for queries; of values they are elements 8g ... of the keys
-// 2t, 2t + 1, 2t + 8 and 2t + 9. The last block of a row's parts puts them
-// together, in their order.
+// 2t, 2t + 1, 2t + 8 and 2t + 9. Scores are queries times keys; sums are values,
+// transposed, times weights, so that no half of a product is for nothing. The
+// last block of a row's parts puts them together, in their order.
 //
-// Keys and values of the call's own rows come from the call; the first part
-// writes a row's to the state. Reference: runtime/host/Attention.cpp.
+// Keys and values of the call's own rows come from the call; one block of a row
+// writes its own to the state. Queries and keys may be those from before the
+// norms of heads and the rotation by their positions: a block does both then, of
+// its row's queries and of its sequence's new keys, with the arithmetic of row
+// kernels in their order. References: runtime/host/Attention.cpp, and of those
+// RowKind's of compiler/Codegen (EmitGpuRows.cpp).
 //
 //===----------------------------------------------------------------------===//
 
+#include "runtime/cuda/kernels/Rotation.cuh"
 #include "runtime/cuda/kernels/TensorCore.cuh"
 
 using namespace mbc::cuda;
 
 namespace {
 
-constexpr int warps = 4, queries = 8, tileKeys = 16;
+constexpr int queries = 8, tileKeys = 16, ownKeys = DecodeArguments::mostOwn,
+              mostParts = DecodeArguments::mostParts;
 constexpr float lowest = -__builtin_inff();
 constexpr float log2e = 1.4426950408889634f;
 
@@ -36,73 +43,112 @@ __device__ uint32_t pairOf(uint4 a, uint4 b, int j) {
   return __byte_perm(first, second, j % 2 == 0 ? 0x5410 : 0x7632);
 }
 
-/// What a row sees of its sequence, and where it is read.
-template <typename T> struct Seen {
-  const DecodeArguments &given;
-  int64_t row;
-  int kv;
-  RowPlace place;
-  int begin, end;
-  /// The first key of the call's own; what earlier calls left is before it.
-  int firstNew;
-
-  __device__ const T *key(int i) const {
-    return i < firstNew
-               ? static_cast<const T *>(given.keys) +
-                     int64_t(place.slot + i) * given.keySlot +
-                     kv * given.keyHead
-               : static_cast<const T *>(given.k.data) +
-                     (row + i - place.index) * given.k.strides[0] +
-                     kv * given.k.strides[1];
-  }
-  __device__ const T *value(int i) const {
-    return i < firstNew
-               ? static_cast<const T *>(given.values) +
-                     int64_t(place.slot + i) * given.valueSlot +
-                     kv * given.valueHead
-               : static_cast<const T *>(given.v.data) +
-                     (row + i - place.index) * given.v.strides[0] +
-                     kv * given.v.strides[1];
-  }
-};
-
 __device__ uint4 load16(const void *from) {
   return *static_cast<const uint4 *>(from);
 }
 
-template <typename T, int Width> struct Tile {
+/// Rows of a sequence's keys or values in the state, and those of the call.
+/// Counted from the sequence's first; strides in bytes.
+struct Source {
+  const char *state, *call;
+  uint32_t stateRow, callRow;
+  int firstNew;
+
+  template <typename T>
+  __device__ Source(const T *state, int64_t slot, int64_t slotElements,
+                    const View &call, int64_t row, int64_t index, int firstNew,
+                    int kv)
+      : state(reinterpret_cast<const char *>(state + slot * slotElements)),
+        call(reinterpret_cast<const char *>(
+            static_cast<const T *>(call.data) +
+            (row - index) * call.strides[0] + kv * call.strides[1])),
+        stateRow(uint32_t(slotElements) * sizeof(T)),
+        callRow(uint32_t(call.strides[0]) * sizeof(T)), firstNew(firstNew) {}
+
+  __device__ const char *inState(int i) const {
+    return state + uint64_t(uint32_t(i)) * stateRow;
+  }
+  __device__ const char *inCall(int i) const {
+    return call + uint64_t(uint32_t(i)) * callRow;
+  }
+  __device__ const char *at(int i) const {
+    bool isNew = i >= firstNew;
+    return (isNew ? call : state) +
+           uint64_t(uint32_t(i)) * (isNew ? callRow : stateRow);
+  }
+};
+
+/// New keys and values of the sequence, as they are attended.
+template <int Width> struct Own {
+  uint4 k[ownKeys][Width / 8], v[ownKeys][Width / 8];
+};
+
+/// 16 keys and their values. `last`: that is read again where there are fewer.
+template <int Width> struct Tile {
   uint4 k[2][Width / 32], v[Width / 64][4];
 
-  /// Keys past the last are that one again.
-  __device__ void loadKeys(const Seen<T> &seen, int first) {
+  template <bool InState>
+  __device__ void loadKeys(const Source &keys, int first, int last) {
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const T *key = seen.key(min(first + 8 * half + g, seen.end - 1));
+      int i = min(first + 8 * half + g, last);
+      const char *key = InState ? keys.inState(i) : keys.at(i);
 #pragma unroll
       for (int s = 0; s < Width / 32; ++s)
-        k[half][s] = load16(key + 32 * s + 8 * t);
+        k[half][s] = loadPassing(key + 64 * s + 16 * t);
     }
   }
-  __device__ void loadValues(const Seen<T> &seen, int first) {
+  template <bool InState>
+  __device__ void loadValues(const Source &values, int first, int last) {
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const T *value = seen.value(
-          min(first + 2 * t + i % 2 + i / 2 * 8, seen.end - 1));
+      int at = min(first + 2 * t + i % 2 + i / 2 * 8, last);
+      const char *value = InState ? values.inState(at) : values.at(at);
 #pragma unroll
       for (int s = 0; s < Width / 64; ++s)
-        v[s][i] = load16(value + 64 * s + 8 * g);
+        v[s][i] = loadPassing(value + 128 * s + 16 * g);
+    }
+  }
+  /// New ones are taken from there.
+  __device__ void takeKeys(const Own<Width> &own, int first, int firstNew,
+                           int last) {
+    int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      int number = min(first + 8 * half + g, last) - firstNew;
+      if (number >= 0)
+#pragma unroll
+        for (int s = 0; s < Width / 32; ++s)
+          k[half][s] = own.k[number][4 * s + t];
+    }
+  }
+  __device__ void takeValues(const Own<Width> &own, int first, int firstNew,
+                             int last) {
+    int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      int number = min(first + 2 * t + i % 2 + i / 2 * 8, last) - firstNew;
+      if (number >= 0)
+#pragma unroll
+        for (int s = 0; s < Width / 64; ++s)
+          v[s][i] = own.v[number][8 * s + g];
     }
   }
 };
 
-template <typename T, int Width>
+/// `Turns`: norms and rotation are done here.
+template <typename T, int Width, int Warps, bool Turns>
 __device__ void decode(const DecodeArguments &given, Count count) {
-  constexpr int steps = Width / 32, sets = Width / 64;
-  // What a warp saw; then of a last block the weights of parts.
-  __shared__ float outs[warps][queries][Width];
-  __shared__ float highs[warps][queries], totals[warps][queries];
+  constexpr int steps = Width / 32, sets = Width / 64, threads = 32 * Warps;
+  constexpr int pieces = Width / 8;
+  // What a warp saw, each query's elements beside others' banks; then of a last
+  // block the weights of parts.
+  alignas(16) __shared__ float outs[Warps][queries][Width + 8];
+  __shared__ float highs[Warps][queries], totals[Warps][queries];
+  // Queries; rows are set off by half of what banks hold.
+  __shared__ uint4 qs[queries][pieces + 4];
   __shared__ bool last;
   letNextStart();
   int64_t row = blockIdx.x;
@@ -116,15 +162,16 @@ __device__ void decode(const DecodeArguments &given, Count count) {
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   int g = lane / 4, t = lane % 4;
   int chunks = (given.group + queries - 1) / queries;
-  int query0 = int(blockIdx.y) % chunks * queries;
-  Seen<T> seen{given, row, int(blockIdx.y) / chunks, place, 0, 0, 0};
-  seen.end = given.causal ? place.index + 1 : place.total;
-  seen.begin = given.window > 0 ? max(0, place.index + 1 - given.window) : 0;
-  seen.firstNew = place.index;
+  int query0 = int(blockIdx.y) % chunks * queries, kv = int(blockIdx.y) / chunks;
+  int mine = min(queries, given.group - query0);
+  int end = given.causal ? place.index + 1 : place.total;
+  int begin = given.window > 0 ? max(0, place.index + 1 - given.window) : 0;
+  // The first key of the call's own; what earlier calls left is before it.
+  int firstNew = place.index;
   for (int64_t r = row; r > 0 && given.places[r - 1].sequence == place.sequence;
        --r)
-    --seen.firstNew;
-  int tiles = (seen.end - seen.begin + tileKeys - 1) / tileKeys;
+    --firstNew;
+  int tiles = (end - begin + tileKeys - 1) / tileKeys;
   int parts = min(given.parts, tiles), part = blockIdx.z;
   if (part >= parts) {
     waitForEarlier();
@@ -132,79 +179,163 @@ __device__ void decode(const DecodeArguments &given, Count count) {
   }
   int tile = int(int64_t(tiles) * part / parts) + warp;
   int endTile = int(int64_t(tiles) * (part + 1) / parts);
-  auto firstOf = [&](int of) { return seen.begin + of * tileKeys; };
+  auto firstOf = [&](int of) { return begin + of * tileKeys; };
+  Source keys(static_cast<const T *>(given.keys) + kv * given.keyHead,
+              place.slot, given.keySlot, given.k, row, place.index, firstNew,
+              kv),
+      values(static_cast<const T *>(given.values) + kv * given.valueHead,
+             place.slot, given.valueSlot, given.v, row, place.index, firstNew,
+             kv);
+  // Where new ones come from elsewhere, the state's alone are read.
+  int lastRead = (Turns ? firstNew : end) - 1;
+  auto isRead = [&](int of) {
+    return of < endTile && (!Turns || firstOf(of) < firstNew);
+  };
   constexpr bool valuesToo = Width <= 128; // as registers allow
-  Tile<T, Width> keys;
-  bool ahead = tile < endTile && firstOf(tile) + tileKeys <= seen.firstNew;
+  Tile<Width> seen;
+  bool ahead = isRead(tile) &&
+               (Turns || firstOf(tile) + tileKeys <= firstNew);
   if (ahead) {
-    keys.loadKeys(seen, firstOf(tile));
+    seen.template loadKeys<true>(keys, firstOf(tile), lastRead);
     if (valuesToo)
-      keys.loadValues(seen, firstOf(tile));
+      seen.template loadValues<true>(values, firstOf(tile), lastRead);
   }
-  waitForEarlier();
-  if (!ahead && tile < endTile) {
-    keys.loadKeys(seen, firstOf(tile));
-    if (valuesToo)
-      keys.loadValues(seen, firstOf(tile));
-  }
-
-  uint4 q[steps];
+  // One block of a row's has its key and value to write.
+  bool writes = part == parts - 1 && query0 == 0;
+  T *newKey = static_cast<T *>(given.keys) +
+              int64_t(place.slot + place.index) * given.keySlot +
+              kv * given.keyHead;
+  T *newValue = static_cast<T *>(given.values) +
+                int64_t(place.slot + place.index) * given.valueSlot +
+                kv * given.valueHead;
+  const Own<Width> *own = nullptr;
+  if constexpr (Turns) {
+    __shared__ Own<Width> turned;
+    own = &turned;
+    // Four lanes have a query or a new key, of which a block has few.
+    int news = firstOf(endTile) > firstNew ? end - firstNew : 0;
+    int vector = warp + Warps * g, number = vector - mine;
+    bool isQuery = vector < mine, isOne = vector < mine + news;
+    const HeadTurn &turn = given.turn;
+    auto *weight =
+        static_cast<const T *>(isQuery ? turn.qWeight : turn.kWeight);
+    uint4 x[steps] = {}, weights[steps] = {};
+    if (isOne && weight)
 #pragma unroll
-  for (int s = 0; s < steps; ++s)
-    q[s] = query0 + g < given.group
-               ? load16(static_cast<const T *>(given.q.data) +
-                        row * given.q.strides[0] +
-                        seen.kv * given.q.strides[1] +
-                        (query0 + g) * given.q.strides[2] + 32 * s + 8 * t)
-               : uint4{0, 0, 0, 0};
-  if (part == 0 && query0 == 0) {
-    int64_t slot = place.slot + place.index;
-    for (int i = threadIdx.x; i < 2 * Width / 8; i += 32 * warps) {
-      int at = i % (Width / 8) * 8;
-      if (i < Width / 8)
-        *reinterpret_cast<uint4 *>(static_cast<T *>(given.keys) +
-                                   slot * given.keySlot +
-                                   seen.kv * given.keyHead + at) =
-            load16(static_cast<const T *>(given.k.data) +
-                   row * given.k.strides[0] + seen.kv * given.k.strides[1] +
-                   at);
-      else
-        *reinterpret_cast<uint4 *>(static_cast<T *>(given.values) +
-                                   slot * given.valueSlot +
-                                   seen.kv * given.valueHead + at) =
-            load16(static_cast<const T *>(given.v.data) +
-                   row * given.v.strides[0] + seen.kv * given.v.strides[1] +
-                   at);
+      for (int s = 0; s < steps; ++s)
+        weights[s] = load16(weight + 32 * s + 8 * t);
+    waitForEarlier();
+    int64_t from = isQuery ? row : row - place.index + firstNew + number;
+    if (isOne) {
+      auto *head = isQuery ? static_cast<const T *>(given.q.data) +
+                                 row * given.q.strides[0] +
+                                 kv * given.q.strides[1] +
+                                 (query0 + vector) * given.q.strides[2]
+                           : reinterpret_cast<const T *>(
+                                 keys.inCall(firstNew + number));
+#pragma unroll
+      for (int s = 0; s < steps; ++s)
+        x[s] = load16(head + 32 * s + 8 * t);
     }
+    constexpr int copies = (ownKeys * pieces + threads - 1) / threads;
+    uint4 copied[copies];
+#pragma unroll
+    for (int i = 0; i < copies; ++i) {
+      int at = threadIdx.x + i * threads;
+      if (at < news * pieces)
+        copied[i] = load16(values.inCall(firstNew + at / pieces) +
+                           at % pieces * 16);
+    }
+    // Whole warps: lanes of a head exchange sums.
+    if (warp < mine + news) {
+      turnHead<T, Width>(x, weights, weight, turn.qWeight || turn.kWeight,
+                         isQuery ? turn.qEpsilon : turn.kEpsilon,
+                         turn.angles + (isOne ? from : row) * turn.angleRow,
+                         turn.pairs);
+      if (isOne)
+#pragma unroll
+        for (int s = 0; s < steps; ++s)
+          (isQuery ? qs[vector] : turned.k[number])[4 * s + t] = x[s];
+      if (isOne && !isQuery && writes && number == place.index - firstNew)
+#pragma unroll
+        for (int s = 0; s < steps; ++s)
+          *reinterpret_cast<uint4 *>(newKey + 32 * s + 8 * t) = x[s];
+    }
+#pragma unroll
+    for (int i = 0; i < copies; ++i) {
+      int at = threadIdx.x + i * threads;
+      if (at < news * pieces) {
+        turned.v[at / pieces][at % pieces] = copied[i];
+        if (writes && at / pieces == place.index - firstNew)
+          *reinterpret_cast<uint4 *>(newValue + at % pieces * 8) = copied[i];
+      }
+    }
+  } else {
+    waitForEarlier();
+    if (!ahead && isRead(tile)) {
+      seen.template loadKeys<false>(keys, firstOf(tile), lastRead);
+      if (valuesToo)
+        seen.template loadValues<false>(values, firstOf(tile), lastRead);
+    }
+    for (int i = threadIdx.x; i < mine * pieces; i += threads)
+      qs[i / pieces][i % pieces] =
+          load16(static_cast<const T *>(given.q.data) +
+                 row * given.q.strides[0] + kv * given.q.strides[1] +
+                 (query0 + i / pieces) * given.q.strides[2] + i % pieces * 8);
+    if (writes)
+      for (int i = threadIdx.x; i < 2 * pieces; i += threads) {
+        int at = i % pieces;
+        if (i < pieces)
+          reinterpret_cast<uint4 *>(newKey)[at] =
+              load16(keys.inCall(place.index) + 16 * at);
+        else
+          reinterpret_cast<uint4 *>(newValue)[at] =
+              load16(values.inCall(place.index) + 16 * at);
+      }
   }
 
+  // Queries that are none are multiplied and forgotten.
+  for (int i = mine * pieces + threadIdx.x; i < queries * pieces; i += threads)
+    qs[i / pieces][i % pieces] = {0, 0, 0, 0};
+  __syncthreads();
+
+  // Of query g; sums are of queries 2t and 2t + 1.
   float scale = given.scale * log2e, high = lowest, total = 0;
-  float sums[sets][8][2] = {};
-  for (; tile < endTile; tile += warps) {
-    int first = firstOf(tile);
+  float sums[sets][4][4] = {};
+  for (; tile < endTile; tile += Warps) {
+    int first = firstOf(tile), next = tile + Warps;
+    bool hasNew = Turns && first + tileKeys > firstNew;
+    if (hasNew) {
+      seen.takeKeys(*own, first, firstNew, end - 1);
+      if (valuesToo)
+        seen.takeValues(*own, first, firstNew, end - 1);
+    }
     float scores[2][4] = {};
 #pragma unroll
     for (int s = 0; s < steps; ++s) {
-      uint32_t one[4] = {q[s].x, 0, q[s].y, 0}, two[4] = {q[s].z, 0, q[s].w, 0};
+      uint4 q = qs[g][4 * s + t];
+      uint32_t one[4] = {q.x, 0, q.y, 0}, two[4] = {q.z, 0, q.w, 0};
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        uint4 k = keys.k[half][s];
+        uint4 k = seen.k[half][s];
         multiplyAdd<T>(scores[half], one, k.x, k.y);
         multiplyAdd<T>(scores[half], two, k.z, k.w);
       }
     }
-    int next = tile + warps;
-    if (next < endTile)
-      keys.loadKeys(seen, firstOf(next));
-    if (!valuesToo)
-      keys.loadValues(seen, first);
+    if (isRead(next))
+      seen.template loadKeys<Turns>(keys, firstOf(next), lastRead);
+    if (!valuesToo) {
+      if (isRead(tile))
+        seen.template loadValues<Turns>(values, first, lastRead);
+      if (hasNew)
+        seen.takeValues(*own, first, firstNew, end - 1);
+    }
     // Of query g the keys 2t, 2t + 1, and those 8 on.
     float weights[4], higher = high;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       int key = first + 2 * t + i % 2 + i / 2 * 8;
-      weights[i] =
-          key < seen.end ? scores[i / 2][i % 2] * scale : lowest;
+      weights[i] = key < end ? scores[i / 2][i % 2] * scale : lowest;
       higher = fmaxf(higher, weights[i]);
     }
     higher = fmaxf(higher, __shfl_xor_sync(0xffffffff, higher, 1));
@@ -217,21 +348,25 @@ __device__ void decode(const DecodeArguments &given, Count count) {
       weights[i] = powerOfTwo(weights[i] - high);
       total += weights[i];
     }
-    uint32_t a[4] = {packTwo<T>(weights[0], weights[1]), 0,
-                     packTwo<T>(weights[2], weights[3]), 0};
+    uint32_t some = packTwo<T>(weights[0], weights[1]),
+             others = packTwo<T>(weights[2], weights[3]);
+    float turns[2] = {__shfl_sync(0xffffffff, turn, 8 * t),
+                      __shfl_sync(0xffffffff, turn, 8 * t + 4)};
 #pragma unroll
     for (int s = 0; s < sets; ++s)
 #pragma unroll
-      for (int j = 0; j < 8; ++j) {
-        // The lower half of 16 queries is none.
-        float of[4] = {sums[s][j][0] * turn, sums[s][j][1] * turn, 0, 0};
-        multiplyAdd<T>(of, a, pairOf(keys.v[s][0], keys.v[s][1], j),
-                       pairOf(keys.v[s][2], keys.v[s][3], j));
-        sums[s][j][0] = of[0];
-        sums[s][j][1] = of[1];
+      for (int j = 0; j < 4; ++j) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+          sums[s][j][i] *= turns[i % 2];
+        const uint4 *v = seen.v[s];
+        uint32_t a[4] = {
+            pairOf(v[0], v[1], 2 * j), pairOf(v[0], v[1], 2 * j + 1),
+            pairOf(v[2], v[3], 2 * j), pairOf(v[2], v[3], 2 * j + 1)};
+        multiplyAdd<T>(sums[s][j], a, some, others);
       }
-    if (valuesToo && next < endTile)
-      keys.loadValues(seen, firstOf(next));
+    if (valuesToo && isRead(next))
+      seen.template loadValues<Turns>(values, firstOf(next), lastRead);
   }
 
   total += __shfl_xor_sync(0xffffffff, total, 1);
@@ -243,46 +378,51 @@ __device__ void decode(const DecodeArguments &given, Count count) {
 #pragma unroll
   for (int s = 0; s < sets; ++s)
 #pragma unroll
-    for (int j = 0; j < 8; ++j) {
-      outs[warp][g][64 * s + 16 * t + j] = sums[s][j][0];
-      outs[warp][g][64 * s + 16 * t + 8 + j] = sums[s][j][1];
-    }
+    for (int i = 0; i < 2; ++i)
+#pragma unroll
+      for (int half = 0; half < 2; ++half)
+        *reinterpret_cast<float4 *>(
+            &outs[warp][2 * t + i][64 * s + 8 * g + 4 * half]) = {
+            sums[s][2 * half][i], sums[s][2 * half][2 + i],
+            sums[s][2 * half + 1][i], sums[s][2 * half + 1][2 + i]};
   __syncthreads();
-  auto store = [&](int query, int i, float value) {
-    storeElement(given.out.data, given.out.elem,
-                 row * given.out.strides[0] + seen.kv * given.out.strides[1] +
-                     (query0 + query) * given.out.strides[2] + i,
-                 value);
+  bool together = given.outTogether;
+  auto store = [&](int query, int i, float2 value) {
+    storeTwo(given.out.data, given.out.elem,
+             row * given.out.strides[0] + kv * given.out.strides[1] +
+                 (query0 + query) * given.out.strides[2] + i,
+             value.x, value.y, together);
   };
-  constexpr int wide = Width + 2;
-  int mine = min(queries, given.group - query0);
-  // [query, part, width + 2] of this row, head and chunk.
-  float *partial = given.partial +
-                   ((row * given.kv + seen.kv) * given.group + query0) *
-                       given.parts * wide;
-  for (int o = threadIdx.x; o < mine * Width; o += 32 * warps) {
+  // Of this row, head and chunk: sums [query, part, width], then of each the
+  // highest score and the sum of weights [query, part, 2].
+  int64_t first = (row * given.kv + kv) * given.group + query0;
+  float *partial = given.partial + first * given.parts * Width;
+  auto *ends = reinterpret_cast<float2 *>(
+                   given.partial + int64_t(gridDim.x) * given.kv * given.group *
+                                       given.parts * Width) +
+               first * given.parts;
+  for (int o = 2 * threadIdx.x; o < mine * Width; o += 2 * threads) {
     int query = o / Width, i = o % Width;
-    float highest = lowest, all = 0, sum = 0;
+    float highest = lowest, all = 0;
 #pragma unroll
-    for (int w = 0; w < warps; ++w)
+    for (int w = 0; w < Warps; ++w)
       highest = fmaxf(highest, highs[w][query]);
+    float2 sum = {0, 0};
 #pragma unroll
-    for (int w = 0; w < warps; ++w) {
-      // A warp without keys has none, and turns to 0.
+    for (int w = 0; w < Warps; ++w) {
       float turn = powerOfTwo(highs[w][query] - highest);
-      all += totals[w][query] * turn;
-      sum = fmaf(outs[w][query][i], turn, sum);
+      all = fmaf(totals[w][query], turn, all);
+      float2 of = *reinterpret_cast<float2 *>(&outs[w][query][i]);
+      sum = {fmaf(of.x, turn, sum.x), fmaf(of.y, turn, sum.y)};
     }
     if (parts == 1) {
-      store(query, i, sum / all);
+      store(query, i, {sum.x / all, sum.y / all});
       continue;
     }
-    float *to = partial + (query * given.parts + part) * wide;
-    to[i] = sum;
-    if (i == 0) {
-      to[Width] = highest;
-      to[Width + 1] = all;
-    }
+    *reinterpret_cast<float2 *>(partial +
+                                (query * given.parts + part) * Width + i) = sum;
+    if (i == 0)
+      ends[query * given.parts + part] = {highest, all};
   }
   if (parts == 1)
     return;
@@ -301,47 +441,79 @@ __device__ void decode(const DecodeArguments &given, Count count) {
   __threadfence();
   // Weights of the parts of every query, in what the warps no longer need.
   float *turns = &outs[0][0][0];
-  int lanes = 32 * warps / queries, query = threadIdx.x / lanes,
-      from = threadIdx.x % lanes;
-  float highest = lowest, all = 0;
-  const float *parts0 = partial + min(query, mine - 1) * given.parts * wide;
-  for (int p = from; p < parts; p += lanes)
-    highest = fmaxf(highest, __ldcg(parts0 + p * wide + Width));
-  for (int mask = lanes / 2; mask > 0; mask /= 2)
-    highest = fmaxf(highest, __shfl_xor_sync(0xffffffff, highest, mask));
-  for (int p = from; p < parts; p += lanes) {
-    float turn = powerOfTwo(__ldcg(parts0 + p * wide + Width) - highest);
-    turns[query * given.parts + p] = turn;
-    all += turn * __ldcg(parts0 + p * wide + Width + 1);
-  }
-  for (int mask = lanes / 2; mask > 0; mask /= 2)
-    all += __shfl_xor_sync(0xffffffff, all, mask);
-  if (from == 0)
-    totals[0][query] = all;
-  __syncthreads();
-  for (int o = threadIdx.x; o < mine * Width; o += 32 * warps) {
+  for (int o = 2 * threadIdx.x, round = 0; round * 2 * threads < mine * Width;
+       o += 2 * threads, ++round) {
+    // What a thread wants of the parts is on its way before their weights are
+    // known.
+    bool isOne = o < mine * Width;
     int of = o / Width, i = o % Width;
-    float sum = 0;
-#pragma unroll 8
-    for (int p = 0; p < parts; ++p)
-      sum = fmaf(__ldcg(partial + (of * given.parts + p) * wide + i),
-                 turns[of * given.parts + p], sum);
-    store(of, i, sum / totals[0][of]);
+    const float *sumsOf = partial + of * given.parts * Width + i;
+    float2 found[mostParts];
+#pragma unroll
+    for (int p = 0; p < mostParts; ++p)
+      if (isOne && p < parts)
+        found[p] = __ldcg(reinterpret_cast<const float2 *>(sumsOf + p * Width));
+    if (round == 0) {
+      constexpr int lanes = threads / queries,
+                    each = (mostParts + lanes - 1) / lanes;
+      int query = threadIdx.x / lanes, from = threadIdx.x % lanes;
+      const float2 *endsOf = ends + min(query, mine - 1) * given.parts;
+      float2 end[each];
+      float highest = lowest, all = 0;
+#pragma unroll
+      for (int e = 0; e < each; ++e) {
+        int p = from + e * lanes;
+        end[e] = p < parts ? __ldcg(endsOf + p) : float2{lowest, 0};
+      }
+#pragma unroll
+      for (int e = 0; e < each; ++e)
+        highest = fmaxf(highest, end[e].x);
+#pragma unroll
+      for (int mask = lanes / 2; mask > 0; mask /= 2)
+        highest = fmaxf(highest, __shfl_xor_sync(0xffffffff, highest, mask));
+#pragma unroll
+      for (int e = 0; e < each; ++e) {
+        int p = from + e * lanes;
+        float turn = powerOfTwo(end[e].x - highest);
+        if (p < parts)
+          turns[query * mostParts + p] = turn;
+        all = fmaf(turn, end[e].y, all);
+      }
+#pragma unroll
+      for (int mask = lanes / 2; mask > 0; mask /= 2)
+        all += __shfl_xor_sync(0xffffffff, all, mask);
+      if (from == 0)
+        totals[0][query] = all;
+      __syncthreads();
+    }
+    if (!isOne)
+      continue;
+    float2 sum = {0, 0};
+#pragma unroll
+    for (int p = 0; p < mostParts; ++p)
+      if (p < parts) {
+        float turn = turns[of * mostParts + p];
+        sum = {fmaf(found[p].x, turn, sum.x), fmaf(found[p].y, turn, sum.y)};
+      }
+    store(of, i, {sum.x / totals[0][of], sum.y / totals[0][of]});
   }
 }
 
 } // namespace
 
-#define MBC_DECODE(name, T, Width)                                             \
-  extern "C" __global__ void                                                   \
-  __launch_bounds__(32 * warps, Width <= 128 ? 3 : 1)                          \
-      mbc_decode_##name##_##Width(const __grid_constant__ DecodeArguments given, \
-                                  Count count) {                               \
-    decode<T, Width>(given, count);                                            \
+#define MBC_DECODE(kind, name, T, Width, Warps, Blocks, Turns)                 \
+  extern "C" __global__ void __launch_bounds__(32 * Warps, Blocks)             \
+      mbc_##kind##_##name##_##Width(                                           \
+          const __grid_constant__ DecodeArguments given, Count count) {        \
+    decode<T, Width, Warps, Turns>(given, count);                              \
   }
-#define MBC_DECODE_OF(name, T)                                                 \
-  MBC_DECODE(name, T, 64)                                                      \
-  MBC_DECODE(name, T, 128)                                                     \
-  MBC_DECODE(name, T, 256)
-MBC_DECODE_OF(bf16, __nv_bfloat16)
-MBC_DECODE_OF(f16, __half)
+#define MBC_DECODE_OF(kind, name, T, Turns)                                    \
+  MBC_DECODE(kind, name, T, 64, 4, 4, Turns)                                   \
+  MBC_DECODE(kind, name, T, 128, 4, 3, Turns)                                  \
+  MBC_DECODE(kind, name, T, 256, 4, 1, Turns)                                  \
+  MBC_DECODE(kind##_wide, name, T, 64, 8, 1, Turns)                            \
+  MBC_DECODE(kind##_wide, name, T, 128, 8, 1, Turns)
+MBC_DECODE_OF(decode, bf16, __nv_bfloat16, false)
+MBC_DECODE_OF(decode, f16, __half, false)
+MBC_DECODE_OF(turn_decode, bf16, __nv_bfloat16, true)
+MBC_DECODE_OF(turn_decode, f16, __half, true)

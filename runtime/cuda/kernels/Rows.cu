@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "runtime/cuda/kernels/Pointwise.cuh"
+#include "runtime/cuda/kernels/Rotation.cuh"
 
 using namespace mbc::cuda;
 
@@ -121,10 +122,10 @@ __device__ void rotate(const RowStep &step, const float *x,
     bool halves = step.kind == Rope;
     int first = start + (halves ? pair : 2 * pair);
     int second = halves ? first + half : first + 1;
-    float a = x[first], b = x[second], cosine = angles[pair],
-          sine = angles[half + pair];
-    out[first] = a * cosine - b * sine;
-    out[second] = b * cosine + a * sine;
+    float2 both =
+        rotated(x[first], x[second], angles[pair], angles[half + pair]);
+    out[first] = both.x;
+    out[second] = both.y;
   }
 }
 

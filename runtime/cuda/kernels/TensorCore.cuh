@@ -147,6 +147,18 @@ __device__ inline float powerOfTwo(float x) {
   return y;
 }
 
+/// 16 bytes that another kernel may have written, and this one reads once; what
+/// lies beside them in 128 bytes is brought nearer.
+__device__ inline uint4 loadPassing(const void *from) {
+  uint4 v;
+  asm volatile("ld.global.L1::no_allocate.L2::128B.v4.u32 "
+               "{%0, %1, %2, %3}, [%4];\n"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from)
+               : "memory");
+  return v;
+}
+
 /// 16 bytes that nobody reads again.
 __device__ inline uint4 loadOnce(const void *from) {
   uint4 v;
