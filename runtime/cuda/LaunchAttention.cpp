@@ -8,11 +8,6 @@
 
 namespace mbc::cuda {
 
-static View asElements(View view, std::byte *data) {
-  view.data = data;
-  return view;
-}
-
 /// Keys of a part. Long sequences with few rows are cut, so that there is work
 /// for every processor.
 constexpr int32_t partKeys = 256;
@@ -162,85 +157,6 @@ Status Launcher::attentionOfParts(const program::AttentionT &command) {
                                    .overlaps = true},
                                   ends, standing, Count{counts(), 0, 1, 1}));
   return attend(arguments, work + bytes);
-}
-
-/// [rows, heads, width] as [rows, 1, heads, width]: every head has the one key.
-static View withOneKey(const View &from) {
-  View view = from;
-  view.rank = 4;
-  view.dims[3] = from.dims[2];
-  view.strides[3] = from.strides[2];
-  view.dims[2] = from.dims[1];
-  view.strides[2] = from.strides[1];
-  view.dims[1] = 1;
-  view.strides[1] = 0;
-  return view;
-}
-
-Status Launcher::latentAttention(const program::LatentAttentionT &command,
-                                 uint32_t layer) {
-  View latent = view(command.latent), rope = view(command.k_rope);
-  MBC_TRY(append(latent, rope, command.state, layer));
-  const program::StateT &table = *program.states[command.state];
-  View q = view(command.q_nope), up = view(command.up), out = view(command.out);
-  int64_t heads = q.dims[1], width = latent.dims[1];
-  if (!command.absorbed) {
-    MBC_ASSIGN(bool done, expandedAttention({q, view(command.q_rope), up, out,
-                                             stateAt(command.state, 0, layer),
-                                             stateAt(command.state, 1, layer),
-                                             elemOf(table.dtype), width},
-                                            static_cast<float>(command.scale)));
-    if (done)
-      return {};
-  }
-  // Queries against latents, and what they see: float32 [rows, heads, latent].
-  View turned{};
-  turned.elem = Elem::F32;
-  turned.rank = 3;
-  turned.dims[0] = bound.rows;
-  turned.dims[1] = heads;
-  turned.dims[2] = width;
-  turned.strides[0] = heads * width;
-  turned.strides[1] = width;
-  turned.strides[2] = 1;
-  uint64_t bytes = aligned(uint64_t(bound.rows) * heads * width * 4);
-
-  AttentionArguments arguments{};
-  arguments.moreQ = withOneKey(view(command.q_rope));
-  arguments.keys = arguments.values = stateAt(command.state, 0, layer);
-  arguments.moreKeys = stateAt(command.state, 1, layer);
-  arguments.places = places();
-  arguments.keySlot = arguments.valueSlot = table.widths[0];
-  arguments.moreKeySlot = table.widths[1];
-  arguments.elem = elemOf(table.dtype);
-  arguments.kv = 1;
-  arguments.group = static_cast<int32_t>(heads);
-  arguments.first = arguments.width = static_cast<int32_t>(width);
-  arguments.second = static_cast<int32_t>(rope.dims[1]);
-  arguments.causal = 1;
-  arguments.scale = static_cast<float>(command.scale);
-  MBC_ASSIGN(std::byte * work,
-             session.scratch(2 * bytes + partialBytes(arguments)));
-  arguments.q = withOneKey(asElements(turned, work));
-  arguments.out = withOneKey(asElements(turned, work + bytes));
-  Count count{counts(), 0, 1, 1};
-  auto *queries = reinterpret_cast<float *>(work);
-  auto *seen = reinterpret_cast<const float *>(work + bytes);
-  MBC_TRY(session.kernels->launch(
-      "mbc_latent_queries",
-      {.x = bound.rows,
-       .y = heads,
-       .threads = threadsFor(width),
-       // Compilers read four at a time.
-       .shared = static_cast<unsigned>((q.dims[2] + 3) / 4 * 4 * sizeof(float)),
-       .overlaps = true},
-      q, up, queries, count));
-  MBC_TRY(attend(arguments, work + 2 * bytes));
-  auto nope = static_cast<int>(q.dims[2]);
-  return session.kernels->launch(
-      "mbc_latent_values",
-      {.x = bound.rows, .y = heads, .threads = 128, .overlaps = true}, seen, up,
-      nope, out, count);
 }
 
 } // namespace mbc::cuda

@@ -3,12 +3,14 @@
 #include "runtime/cuda/Launcher.h"
 
 #include <algorithm>
+#include <bit>
 #include <fmt/format.h>
 
 namespace mbc::cuda {
 
-static ProductArguments productOf(const View &x, const View &weight,
-                                  const View &out) {
+ProductArguments Launcher::productOf(uint32_t xView, uint32_t weightView,
+                                     uint32_t outView) const {
+  View x = view(xView), weight = view(weightView), out = view(outView);
   int last = weight.rank - 1;
   ProductArguments product{};
   product.x = x.data;
@@ -24,17 +26,29 @@ static ProductArguments productOf(const View &x, const View &weight,
   product.xElem = x.elem;
   product.weightElem = weight.elem;
   product.outElem = out.elem;
+  if (weight.elem == Elem::F8) {
+    uint32_t index = function.views[weightView]->index;
+    product.blocks = session.scales.of(index, instanceOf(index));
+  }
   return product;
 }
 
-/// Whether every row of both sides can be read in pieces of 16 bytes.
+/// Whether every row of both sides can be read in pieces of 16 bytes; of FP8
+/// those of a step of tensor cores, 64 elements, have one scale too, whose
+/// number is found without a division.
 static bool inWholePieces(const ProductArguments &product) {
-  auto piece = static_cast<int64_t>(16 / elemBytes(product.weightElem));
-  auto whole = [&](const void *data, int64_t stride) {
-    return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % piece == 0;
+  auto whole = [&](const void *data, int64_t stride, Elem elem) {
+    return reinterpret_cast<uintptr_t>(data) % 16 == 0 &&
+           stride * elemBytes(elem) % 16 == 0;
   };
-  return product.xElem == product.weightElem && product.k % piece == 0 &&
-         whole(product.x, product.ldx) && whole(product.weight, product.ldw);
+  return (product.weightElem == Elem::F8
+              ? product.blocks.columns >= 64 &&
+                    std::has_single_bit(
+                        static_cast<uint32_t>(product.blocks.columns))
+              : product.xElem == product.weightElem) &&
+         product.k * elemBytes(product.weightElem) % 16 == 0 &&
+         whole(product.x, product.ldx, product.xElem) &&
+         whole(product.weight, product.ldw, product.weightElem);
 }
 
 /// Empty: there are too many.
@@ -51,6 +65,13 @@ static std::string kernelOfFewRows(const ProductArguments &product, int64_t m) {
 Status Launcher::multiply(const ProductArguments &product, int64_t m,
                           Count count) {
   constexpr int64_t tile = 64;
+  if (product.weightElem == Elem::F8) {
+    bool done = false;
+    if (inWholePieces(product)) {
+      MBC_ASSIGN(done, multiplyScaledRows(product, m, count));
+    }
+    return done ? Status() : multiplyValues(product, m, count);
+  }
   if (inWholePieces(product))
     if (std::string kernel = kernelOfFewRows(product, m); !kernel.empty()) {
       bool tensorCores = kernel.starts_with("mbc_few");
@@ -85,10 +106,12 @@ Status Launcher::multiply(const ProductArguments &product, int64_t m,
 
 Expected<bool> Launcher::multiplyGroups(const ProductArguments &product,
                                         int64_t m, Count count) {
-  if (product.weightElem == Elem::F32 || !inWholePieces(product) ||
-      product.groupStride % 8 != 0)
+  if (product.xElem == Elem::F32 || !inWholePieces(product) ||
+      product.groupStride * elemBytes(product.weightElem) % 16 != 0)
     return false;
-  const char *type = product.weightElem == Elem::BF16 ? "bf16" : "f16";
+  std::string type = product.xElem == Elem::BF16 ? "bf16" : "f16";
+  if (product.weightElem == Elem::F8)
+    type += "_f8";
   // Of how many rows a group is, the host knows no more than the mean of those
   // that may have some.
   int64_t used = std::min<int64_t>(product.groups, m);
@@ -102,16 +125,20 @@ Expected<bool> Launcher::multiplyGroups(const ProductArguments &product,
         fmt::format("mbc_grouped_{}_rows", type).c_str(),
         {.x = (product.n + rowColumns - 1) / rowColumns,
          .y = used,
-         .threads = 128},
+         .threads = 128,
+         .overlaps = product.weightElem == Elem::F8},
         product, count));
     return true;
   }
   int64_t tileRows = m <= manyRows * used ? 64 : 128;
+  std::string name = fmt::format("mbc_grouped_{}_Warpgroup_{}", type, tileRows);
+  if (session.gpu->facts().major != 9 || !session.kernels->has(name.c_str())) {
+    if (product.weightElem == Elem::F8)
+      tileRows = 64;
+    name = fmt::format("mbc_grouped_{}_Warps_{}", type, tileRows);
+  }
   // Blocks that a processor has room for.
   int64_t blocks = processors * (tileRows == 64 ? 3 : 2);
-  std::string name = fmt::format("mbc_grouped_{}_Warpgroup_{}", type, tileRows);
-  if (session.gpu->facts().major != 9 || !session.kernels->has(name.c_str()))
-    name = fmt::format("mbc_grouped_{}_Warps_{}", type, tileRows);
   // Three stages, of rows of 128 bytes of both sides.
   MBC_TRY(session.kernels->launch(
       name.c_str(),
@@ -124,8 +151,7 @@ Expected<bool> Launcher::multiplyGroups(const ProductArguments &product,
 
 Status Launcher::gemm(const program::GemmT &command) {
   View out = view(command.out);
-  ProductArguments product =
-      productOf(view(command.x), view(command.weight), out);
+  ProductArguments product = productOf(command.x, command.weight, command.out);
   if (command.bias >= 0) {
     View bias = view(static_cast<uint32_t>(command.bias));
     product.bias = bias.data;
@@ -141,7 +167,7 @@ Status Launcher::gemm(const program::GemmT &command) {
 Status Launcher::groupedGemm(const program::GroupedGemmT &command) {
   View out = view(command.out), weight = view(command.weight),
        offsets = view(command.offsets);
-  ProductArguments product = productOf(view(command.x), weight, out);
+  ProductArguments product = productOf(command.x, command.weight, command.out);
   product.offsets = static_cast<const int32_t *>(offsets.data);
   product.groups = static_cast<int32_t>(weight.dims[0]);
   product.groupStride = weight.strides[0];

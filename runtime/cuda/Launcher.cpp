@@ -12,10 +12,11 @@
 namespace mbc::cuda {
 
 Elem elemOf(plan::DType dtype) {
-  return dtype == plan::DType::BF16  ? Elem::BF16
-         : dtype == plan::DType::F16 ? Elem::F16
-         : dtype == plan::DType::I32 ? Elem::I32
-                                     : Elem::F32;
+  return dtype == plan::DType::BF16     ? Elem::BF16
+         : dtype == plan::DType::F16    ? Elem::F16
+         : dtype == plan::DType::I32    ? Elem::I32
+         : dtype == plan::DType::F8E4M3 ? Elem::F8
+                                        : Elem::F32;
 }
 
 unsigned threadsFor(int64_t width) {
@@ -297,6 +298,14 @@ Status Launcher::runCommand(const program::OpUnion &op, uint32_t layer) {
 // Views
 //===----------------------------------------------------------------------===//
 
+size_t Launcher::instanceOf(uint32_t weight) const {
+  const std::vector<uint32_t> &layers = program.weights[weight]->layers;
+  auto found = std::ranges::lower_bound(layers, currentLayer);
+  return found != layers.end() && *found == currentLayer
+             ? found - layers.begin()
+             : 0;
+}
+
 View Launcher::view(uint32_t index) const {
   const program::ViewT &of = *function.views[index];
   View view{};
@@ -310,16 +319,9 @@ View Launcher::view(uint32_t index) const {
   case program::Space::Arena:
     base = session.arena.data();
     break;
-  case program::Space::Weight: {
-    // Of a stack the current layer's.
-    const std::vector<uint32_t> &layers = program.weights[of.index]->layers;
-    auto found = std::ranges::lower_bound(layers, currentLayer);
-    size_t instance = found != layers.end() && *found == currentLayer
-                          ? found - layers.begin()
-                          : 0;
-    base = session.weightAt(of.index, instance);
+  case program::Space::Weight:
+    base = session.weightAt(of.index, instanceOf(of.index));
     break;
-  }
   case program::Space::Input:
     base = session.ports.data() + inputOffsets[of.index];
     break;

@@ -33,6 +33,9 @@ public:
   /// Of these, what is copied to the device at once for each call.
   static uint64_t numberBytes(const program::FunctionT &function);
 
+  /// Scratch for values of the FP8 weights of a program.
+  static uint64_t valueBytes(const program::ProgramT &program);
+
   const std::string &name() const { return function.name; }
   /// Of what the caller wants of all outputs.
   uint64_t resultBytes() const { return bytesOfResults; }
@@ -75,6 +78,9 @@ private:
   Status generatedRows(const program::RowsT &command);
   Status gemm(const program::GemmT &command);
   Status groupedGemm(const program::GroupedGemmT &command);
+  /// What of a product does not depend on its rows of x: a weight of the
+  /// current layer, with scales where it is FP8.
+  ProductArguments productOf(uint32_t x, uint32_t weight, uint32_t out) const;
   Status multiply(const ProductArguments &product, int64_t m, Count count);
   /// What is fused in calls of so many rows; null: nothing.
   const Fusion *fusionOf(int64_t rows) const;
@@ -84,6 +90,14 @@ private:
                        const FusedProduct &fused, int64_t m, Count count);
   NormArguments normOf(const FusedProduct::Norm &norm) const;
   ElementArguments elementsOf(const FusedProduct &fused) const;
+  /// Few rows with an FP8 weight, whose rows can be read in pieces of 16 bytes;
+  /// false: they are too many.
+  Expected<bool> multiplyScaledRows(const ProductArguments &product, int64_t m,
+                                    Count count);
+  /// Makes the values of an FP8 weight in x's type and multiplies those, part
+  /// by part.
+  Status multiplyValues(const ProductArguments &product, int64_t m,
+                        Count count);
   /// Products of groups, or of one, on tensor cores; `m` rows of all groups
   /// together. False where they do not take them.
   Expected<bool> multiplyGroups(const ProductArguments &product, int64_t m,
@@ -105,6 +119,17 @@ private:
   Status attentionOfParts(const program::AttentionT &command);
   Status latentAttention(const program::LatentAttentionT &command,
                          uint32_t layer);
+  /// Few rows in 16 bits on tensor cores. False where widths or types are
+  /// others; nothing was done then.
+  Expected<bool> decodeLatent(const program::LatentAttentionT &command,
+                              uint32_t layer);
+  /// Queries against latents, [rows, heads, latent] of `elem`.
+  Status latentQueries(const program::LatentAttentionT &command, void *to,
+                       Elem elem);
+  /// Results of what heads saw of latents; `parts`: as mbc_latent_values has
+  /// it.
+  Status latentValues(const program::LatentAttentionT &command,
+                      const float *seen, int parts);
   /// `parts` of `partial` are decided here; `work`: scratch from here on.
   Status attend(AttentionArguments arguments, std::byte *work);
   /// Attention of many rows on tensor cores. False where it does not take them.
@@ -136,6 +161,8 @@ private:
 
   /// A view in the current layer.
   View view(uint32_t index) const;
+  /// Of a stack of weights the current layer's.
+  size_t instanceOf(uint32_t weight) const;
   /// Rows that a view has in this call, and how a kernel finds their number.
   int64_t rowsIn(const View &view) const;
   Count countOf(const View &view) const;

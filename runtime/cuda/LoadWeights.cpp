@@ -94,8 +94,12 @@ Status Session::load(const WeightSource &source, Progress &progress) {
     uint64_t rowBytes = bytesOf(of) / (uint64_t(of.batch) * of.rows);
     for (size_t i = 0; i < instancesOf(of); ++i) {
       std::vector<StoredRows> stored = source.stored(weight, i);
-      if (stored.empty())
+      if (of.dtype == plan::DType::F8E4M3) {
+        MBC_ASSIGN(ScaledRows rows, source.scalesOf(weight, stored));
+        MBC_TRY(setScales(weight, i, rows));
+      } else if (stored.empty()) {
         converted.push_back({weight, i});
+      }
       for (const StoredRows &rows : stored) {
         if (!files.contains(rows.file)) {
           MBC_ASSIGN(File file, File::openRead(source.path(rows.file)));

@@ -21,7 +21,7 @@ constexpr uint64_t mostResults = 64 << 20;
 
 Session::Session(const program::ProgramT &program,
                  const SessionOptions &options)
-    : program(program), options(options) {}
+    : program(program), options(options), scales(program) {}
 
 Session::~Session() {
   if (!gpu)
@@ -57,12 +57,6 @@ static std::vector<RowStep> stepsOf(const program::RowKernelT &kernel,
 Expected<std::unique_ptr<Session>>
 Session::create(const program::ProgramT &program,
                 const SessionOptions &options) {
-  for (const auto &weight : program.weights)
-    if (weight->dtype == plan::DType::F8E4M3)
-      return inputError(
-          fmt::format("parameter '{}' is FP8 with scales, which GPUs do not "
-                      "multiply yet; compile without --weight-dtype",
-                      weight->path));
   std::unique_ptr<Session> session(new Session(program, options));
   // Finding the library takes as long as a quarter of starting the GPU.
   std::jthread libraries([] { (void)cublasLt(); });
@@ -78,18 +72,24 @@ Session::create(const program::ProgramT &program,
       choices = std::max<uint64_t>(choices, port->dims[0]);
   }
   MBC_ASSIGN(uint64_t free, gpu.freeBytes());
-  uint64_t needed = layout.weights + layout.states + layout.arena + ports;
+  uint64_t weights = layout.weights + session->scales.bytes(),
+           values = Launcher::valueBytes(program),
+           scratch = layout.arena + values,
+           needed = weights + layout.states + scratch + ports;
   if (needed > free)
     return inputError(fmt::format(
         "{} are needed on GPU {} ({}), {} are free: weights {}, a state of {} "
         "tokens {}, scratch {}, inputs and outputs {}; fewer sequences or a "
         "smaller length make the state smaller, a smaller chunk the scratch",
         sizeText(needed), gpu.facts().ordinal, gpu.facts().name, sizeText(free),
-        sizeText(layout.weights), options.slots, sizeText(layout.states),
-        sizeText(layout.arena), sizeText(ports)));
+        sizeText(weights), options.slots, sizeText(layout.states),
+        sizeText(scratch), sizeText(ports)));
   MBC_ASSIGN(session->weights, gpu.allocate(layout.weights, "weights"));
+  MBC_TRY(session->scales.allocate(gpu));
   MBC_ASSIGN(session->states, gpu.allocate(layout.states, "the state"));
   MBC_ASSIGN(session->arena, gpu.allocate(layout.arena, "scratch"));
+  if (values)
+    MBC_TRY(session->scratch(values));
   MBC_ASSIGN(session->ports, gpu.allocate(ports, "inputs and outputs"));
   MBC_ASSIGN(session->chosen,
              gpu.allocate(choices * sizeof(ChosenToken), "chosen tokens"));
@@ -154,6 +154,7 @@ Session::create(const program::ProgramT &program,
   }
   session->waitsForEach = is("MBC_CUDA_WAIT", "1");
   session->mayRunAhead = !session->waitsForEach && !is("MBC_CUDA_AHEAD", "0");
+  session->decodesLatents = !is("MBC_CUDA_LATENT", "plain");
   if (!session->waitsForEach && !is("MBC_CUDA_GRAPHS", "0"))
     session->graphs = std::make_unique<Graphs>(gpu);
   return session;

@@ -7,6 +7,7 @@
 #include "runtime/cuda/Graphs.h"
 #include "runtime/cuda/HeadTurns.h"
 #include "runtime/cuda/Kernels.h"
+#include "runtime/cuda/WeightScales.h"
 #include "runtime/program/MemoryLayout.h"
 #include "runtime/program/Program.h"
 #include "runtime/program/Session.h"
@@ -70,8 +71,11 @@ public:
   uint64_t turnedLaunches() const { return attendedTurned + turnedBefore; }
 
   /// Copies `bytesOf` an instance of a weight from `from`, for who has it
-  /// without a checkpoint.
+  /// without a checkpoint; of an FP8 one, its scales.
   Status setWeight(size_t weight, size_t instance, const void *from);
+  Status setScales(size_t weight, size_t instance, const ScaledRows &rows) {
+    return scales.set(*gpu, weight, instance, rows);
+  }
 
 private:
   friend class Launcher;
@@ -96,6 +100,7 @@ private:
   bool runsGenerated = false;
   /// Null where the library is not there: products are mbc's own then.
   std::unique_ptr<CublasLt> products;
+  WeightScales scales;
   /// `chosen`: the tokens of the last call; `draws`: a DrawRow of each row, for
   /// as many as were drawn at once.
   Memory weights, states, arena, ports, chosen, draws, work;
@@ -138,6 +143,8 @@ private:
   int64_t decodeParts = 0;
   /// MBC_CUDA_AHEAD=0: not.
   bool mayRunAhead = true;
+  /// MBC_CUDA_LATENT=plain: not by Latent.cu.
+  bool decodesLatents = true;
   bool profiled = false;
   /// Null: MBC_CUDA_GRAPHS=0.
   std::unique_ptr<Graphs> graphs;

@@ -129,23 +129,12 @@ Expected<const MappedFile *> Weights::file(const std::string &path) {
 Status Weights::loadScaled(const WeightSource &source, size_t weight,
                            size_t instance,
                            const std::vector<StoredRows> &stored) {
-  const program::WeightT &of = *program->weights[weight];
   size_t at = starts[weight] + instance;
-  std::vector<float> &grid = grids[at];
-  std::vector<RowRun> &into = runs[at];
-  grid.clear();
-  std::map<int32_t, size_t> found; // where the scales of a tensor begin
-  for (const StoredRows &rows : stored)
-    if (auto [it, isNew] = found.try_emplace(rows.scale, grid.size()); isNew) {
-      MBC_ASSIGN(std::vector<float> scales, source.scales(rows.scale));
-      grid.insert(grid.end(), scales.begin(), scales.end());
-    }
+  MBC_ASSIGN(ScaledRows scales, source.scalesOf(weight, stored));
+  grids[at] = std::move(scales.grids);
   for (size_t i = 0; i < stored.size(); ++i) {
-    const BlockScale &scale = source.blockScale(stored[i].scale);
-    int64_t matrix = stored[i].row / scale.rows;
-    into[i].scales = grid.data() + found[stored[i].scale] +
-                     matrix * scale.gridRows() * blocksOf(of.cols, of.block[1]);
-    into[i].row = stored[i].row % scale.rows;
+    runs[at][i].scales = grids[at].data() + scales.runs[i].grid;
+    runs[at][i].row = scales.runs[i].row;
   }
   return {};
 }
@@ -167,13 +156,8 @@ Status Weights::load(const WeightSource &source, unsigned threads,
     for (size_t i = 0; i < mapped.size(); ++i) {
       std::vector<StoredRows> stored = source.stored(weight, i);
       bool scaled = !of.block.empty();
-      if (scaled && stored.empty())
-        return inputError(fmt::format(
-            "parameter '{}' is not stored as FP8 with block scales of {} x {}, "
-            "which the program keeps as they are; one that was compiled "
-            "without '--weight-dtype' takes other values",
-            of.path, of.block[0], of.block[1]));
-      bool fits = !stored.empty() && (stored.size() == 1 || apart[weight]);
+      bool fits =
+          scaled || (!stored.empty() && (stored.size() == 1 || apart[weight]));
       for (const StoredRows &rows : stored)
         fits &= stored.size() == 1 || scaled || rows.count >= leastRows;
       if (!fits) {

@@ -265,6 +265,34 @@ Expected<std::vector<float>> WeightSource::scales(int32_t scale) const {
   return std::vector<float>(grid, grid + blockScale(scale).count());
 }
 
+Expected<ScaledRows>
+WeightSource::scalesOf(size_t weight,
+                       const std::vector<StoredRows> &rows) const {
+  const program::WeightT &of = *program.weights[weight];
+  if (rows.empty())
+    return inputError(fmt::format(
+        "parameter '{}' is not stored as FP8 with block scales of {} x {}, "
+        "which the program keeps as they are; one that was compiled without "
+        "'--weight-dtype' takes other values",
+        of.path, of.block[0], of.block[1]));
+  ScaledRows result;
+  std::map<int32_t, size_t> found; // where the scales of a tensor begin
+  for (const StoredRows &run : rows) {
+    auto [at, isNew] = found.try_emplace(run.scale, result.grids.size());
+    if (isNew) {
+      MBC_ASSIGN(std::vector<float> grids, scales(run.scale));
+      result.grids.insert(result.grids.end(), grids.begin(), grids.end());
+    }
+    const BlockScale &scale = blockScale(run.scale);
+    auto matrix = static_cast<size_t>(run.row / scale.rows);
+    result.runs.push_back(
+        {run.first, run.count,
+         at->second + matrix * scale.gridRows() * scale.gridCols(),
+         run.row % scale.rows});
+  }
+  return result;
+}
+
 std::vector<StoredRows> WeightSource::stored(size_t weight,
                                              size_t instance) const {
   const program::WeightT &of = *program.weights[weight];

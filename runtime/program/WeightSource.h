@@ -23,6 +23,17 @@ struct StoredRows {
   int64_t row = 0;
 };
 
+/// Which block scales the rows of an FP8 weight have.
+struct ScaledRows {
+  struct Run {
+    int64_t first, count;
+    size_t grid; ///< in `grids`: the scales of the matrix that they are rows of
+    int64_t row; ///< of that matrix, the first
+  };
+  std::vector<float> grids; ///< a row of scales for each row of blocks
+  std::vector<Run> runs;
+};
+
 /// Where the logical parameters of a program lie in a checkpoint of either
 /// format: one interval of one tensor each, as Megatron's order is the declared
 /// one.
@@ -47,6 +58,10 @@ public:
     return set->scales()[scale];
   }
   Expected<std::vector<float>> scales(int32_t scale) const;
+  /// The scales of an FP8 weight that `rows` hold. An Input error where they
+  /// are none: files do not hold it as the program has it.
+  Expected<ScaledRows> scalesOf(size_t weight,
+                                const std::vector<StoredRows> &rows) const;
 
   /// Reads every weight once, in blocks, on `threads` workers, converted to the
   /// program's type. `place(weight, instance)` gives the memory of an instance,

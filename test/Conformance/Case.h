@@ -39,8 +39,8 @@ struct Case {
   /// The output of all calls, one after another, by plain loops in double
   /// precision, and how far off each element may be.
   std::vector<double> expected, bound;
-  /// Of attention: how much farther off it may be where weights of keys are
-  /// rounded to the type of the values, as tensor cores want them.
+  /// How much farther off it may be where tensor cores want 16 bits: weights of
+  /// keys and queries against latents, values of FP8 weights.
   std::vector<double> rounding = {};
 };
 

@@ -1,6 +1,7 @@
 //===- CudaBackend.h - A GPU runs cases -------------------------*- C++ -*-===//
 #pragma once
 
+#include "runtime/core/Fp8.h"
 #include "runtime/cuda/Session.h"
 #include "runtime/host/kernels/Kernels.h"
 #include "test/Conformance/Case.h"
@@ -43,6 +44,18 @@ public:
                   : weight.dtype == plan::DType::F16 ? host::Elem::F16
                                                      : host::Elem::F32;
       std::vector<std::byte> bytes(bytesOf(weight));
+      if (weight.dtype == plan::DType::F8E4M3) {
+        quantizeFp8(DType::F32, test.weights[i].data(), 1.0f,
+                    reinterpret_cast<uint8_t *>(bytes.data()),
+                    static_cast<int64_t>(elementsOf(weight)));
+        MBC_TRY(session->setWeight(i, 0, bytes.data()));
+        ScaledRows rows{test.scales[i], {}};
+        for (uint32_t e = 0; e < weight.batch; ++e)
+          rows.runs.push_back({int64_t(e) * weight.rows, weight.rows,
+                               e * rows.grids.size() / weight.batch, 0});
+        MBC_TRY(session->setScales(i, 0, rows));
+        continue;
+      }
       for (size_t j = 0; j < instancesOf(weight); ++j) {
         host::kernels().fromFloat(
             elem, test.weights[i].data() + j * elementsOf(weight), bytes.data(),

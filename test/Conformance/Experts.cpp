@@ -2,6 +2,7 @@
 
 #include "test/Conformance/Case.h"
 #include "test/Conformance/ProgramMaker.h"
+#include "test/Conformance/Scaled.h"
 #include "test/Conformance/Values.h"
 
 #include <algorithm>
@@ -214,10 +215,11 @@ Case mixtureCase(const Routing &of, uint32_t rows, uint32_t capacity,
   return test;
 }
 
-/// Rows to given experts, one each, through a product, and back.
+/// Rows to given experts, one each, through a product, and back; `block`: with
+/// FP8 weights, that wide and high.
 Case groupedCase(const char *name, const std::vector<int32_t> &ids,
                  uint32_t experts, uint32_t n, uint32_t k, DType type,
-                 DType outType) {
+                 DType outType, uint32_t block = 0) {
   auto rows = static_cast<uint32_t>(ids.size()), capacity = rows + 7;
   ProgramMaker make(capacity);
   uint32_t chosen = make.input("ids", DType::I32, {capacity, 1}),
@@ -235,6 +237,12 @@ Case groupedCase(const char *name, const std::vector<int32_t> &ids,
                  {{"x", bitsOf(xs)},
                   {"ids", ids},
                   {"weights", bitsOf(std::vector<float>(rows, 1))}}}};
+  test.program = std::make_shared<program::ProgramT>(std::move(make.program));
+  std::vector<double> values(ws.begin(), ws.end());
+  if (block) {
+    values = makeScaled(test, block, block);
+    test.name += "/fp8";
+  }
   double stored = outType == DType::BF16  ? 0x1p-8
                   : outType == DType::F16 ? 0x1p-11
                                           : unit;
@@ -243,16 +251,18 @@ Case groupedCase(const char *name, const std::vector<int32_t> &ids,
       double sum = 0, size = 0;
       for (uint32_t t = 0; t < k; ++t) {
         double term =
-            double(xs[row * k + t]) * ws[(size_t(ids[row]) * n + j) * k + t];
+            xs[row * k + t] * values[(size_t(ids[row]) * n + j) * k + t];
         sum += term;
         size += std::abs(term);
       }
       test.expected.push_back(sum);
-      test.bound.push_back((k + 1) * unit * size +
+      // Of FP8 a product with a scale for each of k at most.
+      test.bound.push_back((block ? 2 * k + 1 : k + 1) * unit * size +
                            1.01 * stored * std::abs(sum));
+      if (block)
+        test.rounding.push_back(roundingOf(type, size));
     }
   test.slots = capacity;
-  test.program = std::make_shared<program::ProgramT>(std::move(make.program));
   return test;
 }
 
@@ -313,7 +323,20 @@ std::vector<Case> expertCases() {
       even.push_back(i % 3);
     cases.push_back(groupedCase("even", even, 3, 40, 96, type, type));
     cases.push_back(groupedCase("spread", even, 6, 24, 48, type, type));
+    for (uint32_t block : {128u, 64u}) {
+      cases.push_back(
+          groupedCase("uneven", uneven, 8, 144, 80, type, type, block));
+      cases.push_back(
+          groupedCase("many", many, 3, 140, 272, type, type, block));
+      cases.push_back(
+          groupedCase("few", few, 40, 50, 336, type, DType::F32, block));
+      cases.push_back(
+          groupedCase("even", even, 3, 40, 96, type, DType::F32, block));
+    }
+    cases.push_back(groupedCase("one", one, 4, 33, 35, type, type, 128));
   }
+  cases.push_back(
+      groupedCase("uneven", uneven, 8, 50, 80, DType::F32, DType::F32, 64));
   return cases;
 }
 

@@ -119,6 +119,11 @@ Case latentCase(const Sizes &s, const Conversation &conversation, DType type,
                 size += std::abs(term);
               }
             test.expected.push_back(value);
+            // Tensor cores have queries against latents, and what keys weigh,
+            // in 16 bits.
+            if (absorbed && type != DType::F32)
+              test.rounding.push_back(1.01 * (2 * largest + 1) * unitOf(type) *
+                                      size);
             test.bound.push_back(
                 ((2 * off + double(scores.size()) + s.latent + 16) * unit +
                  rounding) *
@@ -142,6 +147,17 @@ std::vector<Case> latentCases() {
            {Sizes{1, 8, 4, 16, 8}, {3, 12, 6, 20, 5}, {18, 5, 2, 7, 3}})
         for (bool absorbed : {false, true})
           cases.push_back(latentCase(sizes, conversation, type, absorbed));
+  // Widths that tensor cores take, fewer and more heads than they share a key
+  // with.
+  std::vector<Conversation> all = conversations();
+  for (DType type : {DType::BF16, DType::F16}) {
+    for (const Sizes &sizes : {Sizes{2, 8, 16, 48, 8}, {17, 4, 32, 80, 4}})
+      cases.push_back(latentCase(sizes, all[2], type, true));
+    cases.push_back(latentCase({37, 3, 80, 16, 5}, all[3], type, true));
+    // The widths of DeepSeek-V3, late in a sequence.
+    Conversation late{"late", 150, {{{0, 60, 0, 0}}, {{0, 1, 0, 60}}}};
+    cases.push_back(latentCase({33, 2, 64, 512, 2}, late, type, true));
+  }
   return cases;
 }
 

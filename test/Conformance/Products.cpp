@@ -1,8 +1,8 @@
 //===- Products.cpp - gemm ------------------------------------------------===//
 
-#include "runtime/core/Fp8.h"
 #include "test/Conformance/Case.h"
 #include "test/Conformance/ProgramMaker.h"
+#include "test/Conformance/Scaled.h"
 #include "test/Conformance/Values.h"
 
 #include <cmath>
@@ -68,42 +68,27 @@ static Case product(uint32_t m, uint32_t capacity, uint32_t n, uint32_t k,
   return test;
 }
 
-/// FP8 with a scale for each block: numbers of E4M3, and NaN nowhere.
+/// FP8 with a scale for each block.
 static Case scaledProduct(uint32_t m, uint32_t n, uint32_t k, uint32_t rows,
                           uint32_t cols, DType xType) {
   Case test = product(m, m, n, k, xType, DType::F32, DType::F32, false);
   test.name = fmt::format("gemm/{}x{}x{}/{} x fp8 in blocks of {}x{}", m, n, k,
                           nameOf(xType), rows, cols);
-  auto program = std::make_shared<program::ProgramT>(*test.program);
-  program->weights[0]->dtype = DType::F8E4M3;
-  program->weights[0]->block = {rows, cols};
-  for (const auto &view : program->functions[0]->views)
-    if (view->space == program::Space::Weight)
-      view->dtype = DType::F8E4M3;
-  test.program = program;
-  std::vector<float> &ws = test.weights[0];
-  std::vector<uint8_t> bytes(ws.size());
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    bytes[i] = static_cast<uint8_t>(i * 37 + i / 251);
-    bytes[i] -= (bytes[i] & 0x7f) == 0x7f;
-  }
-  dequantizeFp8(bytes.data(), 1.0f, mbc::DType::F32, ws.data(),
-                static_cast<int64_t>(ws.size()));
+  std::vector<double> ws = makeScaled(test, rows, cols);
   uint32_t across = (k + cols - 1) / cols;
-  test.scales = {numbers((n + rows - 1) / rows * across, DType::F32, 4)};
   std::vector<float> xs = numbers(m * k, xType, 1);
   for (uint32_t i = 0; i < m; ++i)
     for (uint32_t j = 0; j < n; ++j) {
       double sum = 0, size = 0;
       for (uint32_t t = 0; t < k; ++t) {
-        double term = double(xs[i * k + t]) * ws[j * k + t] *
-                      test.scales[0][j / rows * across + t / cols];
+        double term = xs[i * k + t] * ws[j * k + t];
         sum += term;
         size += std::abs(term);
       }
       test.expected[i * n + j] = sum;
       test.bound[i * n + j] =
           (k + across + 1) * unit * size + 1.01 * unit * std::abs(sum);
+      test.rounding.push_back(roundingOf(xType, size));
     }
   return test;
 }
@@ -143,6 +128,14 @@ std::vector<Case> productCases() {
                           {300u, 257u}}) {
         cases.push_back(scaledProduct(m, n, k, 128, 128, type));
         cases.push_back(scaledProduct(m, n, k, 3, 17, type));
+      }
+  // Rows in pieces of 16 bytes; blocks that end within the matrix, and cut a
+  // strip of columns anywhere.
+  for (DType type : {f32, bf16, f16})
+    for (uint32_t m : {1u, 2u, 8u, 9u, 17u, 40u, 100u})
+      for (auto [n, k] : {std::pair(1u, 16u), {140u, 400u}, {37u, 2064u}}) {
+        cases.push_back(scaledProduct(m, n, k, 128, 128, type));
+        cases.push_back(scaledProduct(m, n, k, 20, 64, type));
       }
   return cases;
 }

@@ -90,6 +90,7 @@ uint32_t ProgramMaker::weight(const std::string &path, plan::DType dtype,
 uint32_t ProgramMaker::experts(const std::string &path, plan::DType dtype,
                                uint32_t experts, uint32_t rows, uint32_t cols) {
   weight(path, dtype, rows, cols);
+  function->views.pop_back(); // of one matrix
   program.weights.back()->batch = experts;
   return view(program::Space::Weight, program.weights.size() - 1, 0, dtype,
               {experts, rows, cols});

@@ -6,8 +6,6 @@
 #include "runtime/cuda/kernels/Attention.cu"
 
 MBC_EMULATE(mbc_attend_parts)
-MBC_EMULATE(mbc_latent_queries)
-MBC_EMULATE(mbc_latent_values)
 MBC_EMULATE(mbc_attend_f32_2)
 MBC_EMULATE(mbc_attend_f32_4)
 MBC_EMULATE(mbc_attend_f32_8)

@@ -5,7 +5,7 @@
   device_cases.py --cut HF_DIR OUT             greedy tokens of 20 prompts, by a real model's first layers and tokens
 
 A case is a folder: `hf` (random weights, float32), programs for float32 and bfloat16 with calls of 5 and of many rows,
-tokens [2, length] of several lengths, the pictures of those that see, and the host's logits and greedy tokens, computed in
+tokens [2, length] of several lengths, the pictures of those that see, FP8 weights as they are, and the host's logits and greedy tokens, computed in
 float32 and, of bfloat16, how far the host is from float32. check_device.py reads them with numpy alone."""
 
 import copy
@@ -18,6 +18,8 @@ import numpy as np
 import transformers
 from conftest import MBC, mtp_layer, write_model
 from safetensors.torch import load_file, save_file
+from test_fp8_logits import make_fp8
+from test_fp8_logits import odd as odd_fp8
 from test_logits import odd
 from test_mixture_logits import latent, sparse
 from test_mtp_logits import CASES as DRAFTING
@@ -33,10 +35,20 @@ def models(seed):
     yield "qwen3_moe", sparse(seed)
     for family in ("DeepseekV2", "DeepseekV3"):
         yield family.lower(), latent(family, seed)
+    yield "deepseekv3_fp8", ("DeepseekV3", scaled(seed), lambda folder: make_fp8(folder, "ue8m0" if seed % 4 == 1 else "f32"))
     if seed < len(DRAFTING):
         yield "mtp", ("DeepseekV3", list(DRAFTING.values())[seed], mtp_layer)
     changes, spelling = seeing(seed)
     yield "qwen2_5_vl", ("Qwen2_5_VL", copy.deepcopy(changes), spelling)
+
+
+def scaled(seed):
+    """DeepSeek-V3; of every other seed with widths that kernels read in pieces of 16 bytes, FP8 weights and latents."""
+    changes = odd_fp8(seed)
+    names = ("hidden_size", "intermediate_size", "moe_intermediate_size", "q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "v_head_dim")
+    if seed % 2 == 0:
+        changes |= {name: -(-changes[name] // 16) * 16 for name in names if changes[name]}
+    return changes
 
 
 def mbc(*arguments):
@@ -69,10 +81,11 @@ def write_case(folder, seed, architecture, changes, afterwards, lengths=LENGTHS)
     vocab = config.get_text_config().vocab_size
     sees = architecture == "Qwen2_5_VL"
     facts = {"lengths": [], "sees": sees}
+    kept = ["--weight-dtype", "float8_e4m3fn"] if getattr(config, "quantization_config", None) else []
     for dtype in ("float32", "bfloat16"):
         for chunk in (5, 512):
             mbc("compile", hf, "-o", folder / f"{dtype}-{chunk}.mbcp", "--dtype", dtype, "--chunk", chunk, "--sequences", "1,3",
-                "--length", 256, *(["--patches", 512] if sees else []), "--quiet")
+                "--length", 256, *(["--patches", 512] if sees else []), *kept, "--quiet")
     random = np.random.default_rng(seed)
     for length in lengths:
         tokens = random.integers(11 if sees else 0, vocab, (2, length)).astype(np.int32)
@@ -85,23 +98,23 @@ def write_case(folder, seed, architecture, changes, afterwards, lengths=LENGTHS)
         truth = {}
         for dtype in ("float32", "bfloat16"):
             out = folder / f"{dtype}-{length}.npy"
-            mbc("logits", hf, "--tokens", folder / f"tokens-{length}.npy", "-o", out, "--dtype", dtype, *more, "--quiet")
+            mbc("logits", hf, "--tokens", folder / f"tokens-{length}.npy", "-o", out, "--dtype", dtype, *more, *kept, "--quiet")
             truth[dtype] = np.load(out)
         (folder / f"bfloat16-{length}.npy").unlink()
         facts["lengths"].append(
             {"length": length, "pictures": bool(more),
              "bfloat16_error": float(np.abs(truth["bfloat16"] - truth["float32"]).mean())})
     if not sees:
-        facts["texts"] = write_texts(folder, random, vocab, (3, 30, 70))
+        facts["texts"] = write_texts(folder, random, vocab, (3, 30, 70), *kept)
     (folder / "case.json").write_text(json.dumps(facts))
 
 
-def write_texts(folder, random, vocab, counts):
+def write_texts(folder, random, vocab, counts, *kept):
     """Prompts of so many tokens, and what comes after them."""
     prompts = [{"tokens": [int(token) for token in random.integers(0, vocab, count)]} for count in counts]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts))
     lines = mbc("generate", folder / "hf", "--prompts-file", folder / "prompts.jsonl", "--max-new-tokens", NEW, "--ignore-eos",
-                "--dtype", "float32", "--quiet")
+                "--dtype", "float32", *kept, "--quiet")
     return [json.loads(line)["tokens"] for line in lines.splitlines()]
 
 

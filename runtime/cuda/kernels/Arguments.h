@@ -11,9 +11,10 @@
 
 namespace mbc::cuda {
 
-enum class Elem : int32_t { F32, BF16, F16, I32 };
+/// F8: E4M3 with block scales, of weights alone.
+enum class Elem : int32_t { F32, BF16, F16, I32, F8 };
 constexpr int64_t elemBytes(Elem elem) {
-  return elem == Elem::BF16 || elem == Elem::F16 ? 2 : 4;
+  return elem == Elem::F8 ? 1 : elem == Elem::BF16 || elem == Elem::F16 ? 2 : 4;
 }
 
 /// A strided window of device memory; dimension 0 is the row. Sizes and strides
@@ -60,6 +61,13 @@ struct RowArguments {
   View operands[maxOperands];
 };
 
+/// The scales of an FP8 weight: element i of row r, of all groups' rows one
+/// after another, has scales[(r >> shift) * stride + i / columns].
+struct BlockScales {
+  const float *scales;
+  int32_t shift, stride, columns;
+};
+
 struct ProductArguments {
   const void *x, *weight, *bias; ///< bias: null if none
   void *out;
@@ -70,6 +78,7 @@ struct ProductArguments {
   int32_t n, k, groups;
   int32_t fixed; ///< no kernel writes the weight
   Elem xElem, weightElem, biasElem, outElem;
+  BlockScales blocks; ///< of an FP8 weight
 };
 
 /// The norm of a row that a product multiplies, which it computes by itself:
@@ -177,6 +186,20 @@ struct AppendArguments {
 constexpr unsigned appendThreads = 128;
 /// That a thread has on the way at once.
 constexpr int appendPieces = 4;
+/// Latent attention of few rows over a state, into which their keys go.
+struct LatentArguments {
+  const void *q; ///< against latents: [rows, heads, width], of the state's type
+  View qRope;    ///< [rows, heads, rope]
+  View latent, kRope;    ///< [rows, width], [rows, rope]
+  void *latents, *ropes; ///< of the state, by slots
+  const RowPlace *places;
+  int32_t heads, width, rope;
+  float scale;
+  /// Parts of a row's keys at most; of each, sums that are still to be divided,
+  /// the highest score (a power of two's) and the sum of weights.
+  int32_t parts;
+  float *partial; ///< [rows, heads, parts, width + 2]
+};
 
 /// The sequences of a call, as cuDNN wants them: of each the rows and keys it
 /// has, and the elements at which it begins in every array. There are as many

@@ -2,7 +2,7 @@
 //
 // A block is a row, a key head and some of its queries; its warps share the
 // keys of a part, and every query keeps a running maximum and sum. Parts of
-// long sequences are put together by `mbc_attend_parts`. References: runtime/host/Attention.cpp, LatentAttention.cpp.
+// long sequences are put together by `mbc_attend_parts`. Reference: runtime/host/Attention.cpp.
 //
 //===----------------------------------------------------------------------===//
 
@@ -236,57 +236,3 @@ mbc_attend_parts(const __grid_constant__ AttentionArguments given,
 MBC_ATTEND_OF(f32, Elem::F32)
 MBC_ATTEND_OF(bf16, Elem::BF16)
 MBC_ATTEND_OF(f16, Elem::F16)
-
-//===----------------------------------------------------------------------===//
-// Latent attention, absorbed
-//===----------------------------------------------------------------------===//
-
-/// out[row, head, i] = sum over n of q[row, head, n] * up[head, n, i]: a query
-/// against latents. blockIdx (row, head).
-extern "C" __global__ void mbc_latent_queries(View q, View up, float *out,
-                                              Count count) {
-  takeTurn();
-  MBC_DYNAMIC_SHARED(float, query);
-  int64_t row = blockIdx.x, head = blockIdx.y, heads = gridDim.y;
-  if (row >= rowsOf(count))
-    return;
-  int nope = int(q.dims[2]), latent = int(up.dims[2]);
-  for (int n = threadIdx.x; n < nope; n += blockDim.x)
-    query[n] = loadElement(q.data, q.elem,
-                           row * q.strides[0] + head * q.strides[1] + n);
-  __syncthreads();
-  for (int i = threadIdx.x; i < latent; i += blockDim.x) {
-    float sum = 0;
-    for (int n = 0; n < nope; ++n)
-      sum = fmaf(query[n],
-                 loadElement(up.data, up.elem,
-                             head * up.strides[0] + n * up.strides[1] + i),
-                 sum);
-    out[(row * heads + head) * latent + i] = sum;
-  }
-}
-
-/// out[row, head, v] = sum over i of up[head, nope + v, i] * x[row, head, i];
-/// a warp a v. blockIdx (row, head).
-extern "C" __global__ void mbc_latent_values(const float *x, View up, int nope,
-                                             View out, Count count) {
-  takeTurn();
-  int64_t row = blockIdx.x, head = blockIdx.y, heads = gridDim.y;
-  if (row >= rowsOf(count))
-    return;
-  int latent = int(up.dims[2]), width = int(out.dims[2]);
-  int lane = threadIdx.x % 32;
-  const float *from = x + (row * heads + head) * latent;
-  for (int v = threadIdx.x / 32; v < width; v += blockDim.x / 32) {
-    float sum = 0;
-    for (int i = lane; i < latent; i += 32)
-      sum = fmaf(loadElement(up.data, up.elem,
-                             head * up.strides[0] +
-                                 (nope + v) * up.strides[1] + i),
-                 from[i], sum);
-    sum = warpSum(sum);
-    if (lane == 0)
-      storeElement(out.data, out.elem,
-                   row * out.strides[0] + head * out.strides[1] + v, sum);
-  }
-}

@@ -3,10 +3,13 @@
 // Rows that are sorted by group times a matrix for each: experts; one group is a
 // plain product. Where the groups' rows begin is read on the device. 16-bit
 // types whose rows can be read in pieces of 16 bytes; `mbc_product` takes all
-// others.
+// others. Tiles of FP8 weights become values of x's type on their way to shared
+// memory.
 //
 //===----------------------------------------------------------------------===//
 
+#include "runtime/cuda/kernels/Fp8.cuh"
+#include "runtime/cuda/kernels/Groups.cuh"
 #include "runtime/cuda/kernels/TensorCore.cuh"
 
 using namespace mbc::cuda;
@@ -15,17 +18,6 @@ namespace {
 
 /// Columns of a tile; elements of k in a stage, which are rows of 128 bytes.
 constexpr int columns = 128, depth = 64;
-
-/// Rows of a group.
-struct Range {
-  int begin, end;
-};
-__device__ Range rangeOf(const ProductArguments &given, int group,
-                         int64_t rows) {
-  if (!given.offsets)
-    return {0, int(rows)};
-  return {given.offsets[group], given.offsets[group + 1]};
-}
 
 //===----------------------------------------------------------------------===//
 // Many rows: tiles
@@ -95,6 +87,77 @@ template <typename T> struct Warpgroup {
 };
 #endif
 
+/// How a thread brings its part of the matrix's 128 columns of a stage there:
+/// copied at once, by `fetch`, where it is of x's type.
+template <typename T, typename W, int Threads> struct Columns {
+  static constexpr int lines = Threads / 8;
+  const ProductArguments &given;
+  const int chunk = threadIdx.x % 8, line = threadIdx.x / 8;
+  const T *w;
+  int column;
+
+  __device__ Columns(const ProductArguments &given, int group, int column0)
+      : given(given), column(column0 + line) {
+    w = static_cast<const T *>(given.weight) + group * given.groupStride +
+        column * given.ldw + chunk * 8;
+  }
+  __device__ void fetch(char *to, int step) {
+    bool inK = step * depth + chunk * 8 < given.k;
+#pragma unroll
+    for (int i = 0; i < columns / lines; ++i) {
+      bool inside = inK && column + lines * i < given.n;
+      copyAsync(to + chunkAt(line + lines * i, chunk),
+                inside ? w + lines * i * given.ldw + step * depth
+                       : given.weight,
+                inside);
+    }
+  }
+  __device__ void put(char *) {}
+};
+
+/// FP8 is fetched into registers; `put`, once there is time, makes its values.
+struct E4M3 {};
+template <typename T, int Threads> struct Columns<T, E4M3, Threads> {
+  static constexpr int lines = Threads / 4, pieces = columns / lines;
+  const ProductArguments &given;
+  const int chunk = threadIdx.x % 4, line = threadIdx.x / 4;
+  const uint8_t *w;
+  const int row, column;
+  uint4 held[pieces];
+  float scales[pieces];
+
+  __device__ Columns(const ProductArguments &given, int group, int column0)
+      : given(given), row(group * given.n + column0 + line),
+        column(column0 + line) {
+    w = static_cast<const uint8_t *>(given.weight) +
+        group * given.groupStride + column * given.ldw + chunk * 16;
+  }
+  __device__ void fetch(char *, int step) {
+    int k = step * depth + chunk * 16;
+#pragma unroll
+    for (int i = 0; i < pieces; ++i) {
+      bool inside = k < given.k && column + lines * i < given.n;
+      held[i] = inside ? *reinterpret_cast<const uint4 *>(
+                             w + lines * i * given.ldw + step * depth)
+                       : uint4{0, 0, 0, 0};
+      scales[i] = inside ? scalesOf(given.blocks, row + lines * i)
+                               [k / given.blocks.columns]
+                         : 0.0f;
+    }
+  }
+  __device__ void put(char *to) {
+#pragma unroll
+    for (int i = 0; i < pieces; ++i) {
+      uint4 two[2];
+      valuesOf<T>(held[i], scales[i], two);
+#pragma unroll
+      for (int h = 0; h < 2; ++h)
+        *reinterpret_cast<uint4 *>(
+            to + chunkAt(line + lines * i, 2 * chunk + h)) = two[h];
+    }
+  }
+};
+
 /// Shared memory, where a swizzled tile may begin.
 struct alignas(1024) Lines {
   char bytes[1024];
@@ -103,7 +166,8 @@ struct alignas(1024) Lines {
 /// A block of 2 * Rows threads has a tile of Rows x 128 outputs, and goes through the tiles of all
 /// groups; neighbours in time are the tiles of one group that share columns, so
 /// that its matrix comes from memory once.
-template <typename T, int Rows, int Stages, template <typename> class Of>
+template <typename T, typename W, int Rows, int Stages,
+          template <typename> class Of>
 __device__ void tiles(const ProductArguments &given, Count count) {
   constexpr int xBytes = Rows * 128, stageBytes = xBytes + columns * 128;
   MBC_DYNAMIC_SHARED(Lines, shared);
@@ -134,13 +198,12 @@ __device__ void tiles(const ProductArguments &given, Count count) {
     const int rows = min(Rows, range.end - row0);
     const T *x = static_cast<const T *>(given.x) +
                  (row0 + line) * given.ldx + chunk * 8;
-    const T *w = static_cast<const T *>(given.weight) +
-                 group * given.groupStride + (column0 + line) * given.ldw +
-                 chunk * 8;
+    Columns<T, W, 2 * Rows> matrix(given, group, column0);
 
+    auto stage = [&](int step) { return stages + step % Stages * stageBytes; };
     auto load = [&](int step) {
       if (step < steps) {
-        char *to = stages + step % Stages * stageBytes;
+        char *to = stage(step);
         bool inK = step * depth + chunk * 8 < given.k;
 #pragma unroll
         for (int i = 0; i < Rows / lines; ++i) {
@@ -149,32 +212,31 @@ __device__ void tiles(const ProductArguments &given, Count count) {
                     inside ? x + lines * i * given.ldx + step * depth : given.x,
                     inside);
         }
-#pragma unroll
-        for (int i = 0; i < columns / lines; ++i) {
-          bool inside = inK && column0 + line + lines * i < given.n;
-          copyAsync(to + xBytes + chunkAt(line + lines * i, chunk),
-                    inside ? w + lines * i * given.ldw + step * depth
-                           : given.weight,
-                    inside);
-        }
+        matrix.fetch(to + xBytes, step);
       }
       commitCopies();
+    };
+    auto put = [&](int step) {
+      if (step < steps)
+        matrix.put(stage(step) + xBytes);
     };
 
     Of<T> product;
 #pragma unroll
-    for (int s = 0; s < Stages - 1; ++s)
+    for (int s = 0; s < Stages - 1; ++s) {
       load(s);
+      put(s);
+    }
     for (int step = 0; step < steps; ++step) {
       waitForCopies<Stages - 2>();
       product.show();
       __syncthreads();
-      const char *ws = stages + step % Stages * stageBytes + xBytes,
-                 *xs = ws - xBytes + warpsRow * 128;
+      const char *xs = stage(step) + warpsRow * 128, *ws = stage(step) + xBytes;
       product.begin(xs, ws);
       // Into the stage that everybody has left.
       load(step + Stages - 1);
       product.finish(xs, ws, rows - warpsRow);
+      put(step + Stages - 1);
     }
     // The next tile's copies go where somebody may still read.
     waitForCopies<0>();
@@ -284,25 +346,6 @@ __device__ void fewRows(const ProductArguments &given, const T *w, int64_t row0,
   __syncthreads();
 }
 
-/// The number of the group that is number `wanted` of those that have rows; the
-/// number of groups if there are fewer. The whole warp calls.
-__device__ int groupWithRows(const ProductArguments &given, int wanted) {
-  for (int first = 0; first < given.groups; first += 32) {
-    int group = first + int(threadIdx.x % 32);
-    unsigned votes = __ballot_sync(
-        0xffffffff, group < given.groups &&
-                        given.offsets[group] < given.offsets[group + 1]);
-    int here = __popc(votes);
-    if (wanted < here) {
-      for (; wanted > 0; --wanted)
-        votes &= votes - 1;
-      return first + __popc((votes & -votes) - 1);
-    }
-    wanted -= here;
-  }
-  return given.groups;
-}
-
 /// blockIdx.x: columns, blockIdx.y: groups that have rows. Each of their
 /// matrices is read once for every 32 of them.
 template <typename T>
@@ -325,11 +368,11 @@ __device__ void rows(const ProductArguments &given, Count count) {
 
 } // namespace
 
-#define MBC_GROUPED(name, T, how, Rows, Stages, Blocks)                        \
+#define MBC_GROUPED(name, T, W, how, Rows, Stages, Blocks)                     \
   extern "C" __global__ void __launch_bounds__(2 * Rows, Blocks)               \
       mbc_grouped_##name##_##how##_##Rows(                                     \
           const __grid_constant__ ProductArguments given, Count count) {       \
-    tiles<T, Rows, Stages, how>(given, count);                                 \
+    tiles<T, W, Rows, Stages, how>(given, count);                              \
   }
 #define MBC_GROUPED_ROWS(name, T)                                              \
   extern "C" __global__ void __launch_bounds__(threads)                        \
@@ -337,15 +380,20 @@ __device__ void rows(const ProductArguments &given, Count count) {
           const __grid_constant__ ProductArguments given, Count count) {       \
     rows<T>(given, count);                                                     \
   }
-// As `multiplyGroups` of LaunchProducts.cpp has them.
+// As `multiplyGroups` of LaunchProducts.cpp has them: warps have no registers
+// for 128 rows with FP8.
+#define MBC_GROUPED_WITH(name, T, how)                                         \
+  MBC_GROUPED(name, T, T, how, 64, 3, 3)                                       \
+  MBC_GROUPED(name, T, T, how, 128, 3, 2)                                      \
+  MBC_GROUPED(name##_f8, T, E4M3, how, 64, 3, 3)
 #define MBC_GROUPED_OF(how)                                                    \
-  MBC_GROUPED(bf16, __nv_bfloat16, how, 64, 3, 3)                              \
-  MBC_GROUPED(bf16, __nv_bfloat16, how, 128, 3, 2)                             \
-  MBC_GROUPED(f16, __half, how, 64, 3, 3)                                      \
-  MBC_GROUPED(f16, __half, how, 128, 3, 2)
+  MBC_GROUPED_WITH(bf16, __nv_bfloat16, how)                                   \
+  MBC_GROUPED_WITH(f16, __half, how)
 MBC_GROUPED_ROWS(bf16, __nv_bfloat16)
 MBC_GROUPED_ROWS(f16, __half)
 MBC_GROUPED_OF(Warps)
 #ifdef MBC_WARPGROUPS
 MBC_GROUPED_OF(Warpgroup)
+MBC_GROUPED(bf16_f8, __nv_bfloat16, E4M3, Warpgroup, 128, 3, 2)
+MBC_GROUPED(f16_f8, __half, E4M3, Warpgroup, 128, 3, 2)
 #endif

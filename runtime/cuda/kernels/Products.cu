@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "runtime/cuda/kernels/Fp8.cuh"
 #include "runtime/cuda/kernels/RowProducts.cuh"
 
 using namespace mbc::cuda;
@@ -52,8 +53,9 @@ extern "C" __global__ void __launch_bounds__(256)
                                    (row0 + r) * given.ldx + k0 + k)
                      : 0.0f;
       ws[k][r] = inK && column0 + r < given.n
-                     ? loadElement(given.weight, given.weightElem,
-                                   weights + (column0 + r) * given.ldw + k0 + k)
+                     ? weightElement(given, int64_t(group) * given.n + column0 + r,
+                                     weights + (column0 + r) * given.ldw + k0 + k,
+                                     k0 + k)
                      : 0.0f;
     }
     __syncthreads();
