@@ -3,9 +3,15 @@
 #
 #   tools/gpu.sh prepare OUT [SEEDS [TARGET]]
 #                                       where build/release and .venv are: all that the other machine needs, in OUT; models
-#                                       of SEEDS seeds (default 3, 12 MB each), code for TARGET (default sm_90)
-#   OUT/gpu.sh run [PART...]            there: conformance families memcheck racecheck speed peers (default: the first
-#                                       three and speed; peers takes torch and transformers, some minutes)
+#                                       of SEEDS seeds (default 3, 20 MB each), code for TARGET (default sm_90)
+#   OUT/gpu.sh run [PART...]            there (default: conformance families memcheck speed):
+#     conformance, memcheck, racecheck  the conformance suite, alone and under compute-sanitizer
+#     families                          every family's logits and texts against the host's
+#     same                              the same bits with everything that makes it fast and without
+#     beside                            bfloat16's errors beside those of transformers (torch and transformers)
+#     speed                             decode and prefill of true shapes
+#     stages                            what each of the means to speed brings for one sequence
+#     peers                             transformers' times beside, some minutes
 #
 # Exit status: 0 all passed, 1 something did not.
 set -euo pipefail
@@ -20,9 +26,9 @@ prepare() {
     strip -o "$out/$tool" "$bin/$tool"
   done
   "$bin/conformance_programs" "$out/programs" "$target"
-  .venv/bin/python test/Interop/device_cases.py "$out/families" "$seeds"
+  GPU_TARGET=$target .venv/bin/python test/Interop/device_cases.py "$out/families" "$seeds"
   .venv/bin/python test/Bench/cuda.py prepare "$out/bench" --target "$target"
-  cp tools/gpu.sh test/Interop/check_device.py "$out"
+  cp tools/gpu.sh test/Interop/check_device.py test/Interop/check_beside_transformers.py "$out"
   du -sh "$out"
 }
 
@@ -32,6 +38,31 @@ attempt() { # NAME COMMAND...
   shift
   echo "== $name"
   "$@" || failures+=("$name")
+}
+
+plain=(MBC_CUDA_FUSE=0 MBC_CUDA_GRAPHS=0 MBC_CUDA_OVERLAP=0 MBC_CUDA_AHEAD=0)
+
+# same_bits CASE: texts and logits of a folder of device_cases.py
+same_bits() {
+  local folder=${1%/} program kind status=0
+  for kind in fast plain; do
+    local switches=("${plain[@]}")
+    [[ $kind == plain ]] || switches=()
+    for program in "$folder"/*.mbcp; do
+      rm -f "$kind.npy"
+      local pictures=()
+      [[ ! -e $folder/pixels-17.npy ]] || pictures=(--pixels "$folder/pixels-17.npy" --grid "$folder/grid-17.npy")
+      env "${switches[@]}" ./mbc-run logits "$program" --weights "$folder/hf" --tokens "$folder/tokens-17.npy" "${pictures[@]}" \
+        -o "$kind.npy" --device cuda --quiet
+      sha256sum < "$kind.npy"
+      [[ ! -e $folder/prompts.jsonl ]] || env "${switches[@]}" ./mbc-run generate "$program" --weights "$folder/hf" \
+        --prompts-file "$folder/prompts.jsonl" --max-new-tokens 24 --ignore-eos --temperature 1 --seed 5 --device cuda --quiet |
+        sed 's/,"first_token_seconds".*//'
+    done > "$kind.bits"
+  done
+  cmp fast.bits plain.bits || status=1
+  rm -f {fast,plain}.{npy,bits}
+  return "$status"
 }
 
 run() {
@@ -45,6 +76,13 @@ run() {
       case $part in
         conformance) attempt conformance ./CudaConformanceTests --gtest_brief=1 ;;
         families) attempt families python3 check_device.py families ./mbc-run cuda ;;
+        same) for case in families/*/; do attempt "same bits: $case" same_bits "$case"; done ;;
+        beside) attempt beside python3 check_beside_transformers.py families ./mbc-run cuda ;;
+        stages)
+          for ((count = ${#plain[@]}; count >= 0; count--)); do
+            attempt "1B, ${plain[*]:0:count}" env "${plain[@]:0:count}" ./CudaBench bench/1b.mbcp --decode 256
+          done
+          ;;
         memcheck) attempt memcheck "${sanitizer[@]}" --tool memcheck ./CudaConformanceTests --gtest_brief=1 ;;
         racecheck) attempt racecheck "${sanitizer[@]}" --tool racecheck ./CudaConformanceTests --gtest_brief=1 ;;
         speed)
@@ -59,12 +97,15 @@ run() {
       esac
     done
   done
-  printf 'FAILED %s\n' "${failures[@]}" | grep . || echo passed
-  [[ ${#failures[@]} -eq 0 ]]
+  if ((${#failures[@]} > 0)); then
+    printf 'FAILED %s\n' "${failures[@]}"
+    return 1
+  fi
+  echo passed
 }
 
 case "${1-}" in
   prepare) [[ $# -ge 2 ]] || { echo "error: prepare needs a folder" >&2; exit 2; }; prepare "${@:2}" ;;
   run) run "${@:2}" ;;
-  *) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [[ ${1-} == -h || ${1-} == --help ]] || exit 2 ;;
+  *) sed -n '2,18s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; [[ ${1-} == -h || ${1-} == --help ]] || exit 2 ;;
 esac

@@ -6,10 +6,12 @@
 
 A case is a folder: `hf` (random weights, float32), programs for float32 and bfloat16 with calls of 5 and of many rows,
 tokens [2, length] of several lengths, the pictures of those that see, FP8 weights as they are, and the host's logits and greedy tokens, computed in
-float32 and, of bfloat16, how far the host is from float32. check_device.py reads them with numpy alone."""
+float32 and, of bfloat16, how far the host is from float32. With GPU_TARGET=sm_90 in the environment programs have code for
+that GPU. check_device.py reads them with numpy alone."""
 
 import copy
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from test_mtp_logits import CASES as DRAFTING
 from test_vision_logits import IMAGE, seeing
 
 LENGTHS, NEW = (1, 17, 150), 24
+TARGET = ["--target", os.environ["GPU_TARGET"]] if "GPU_TARGET" in os.environ else []
 
 
 def models(seed):
@@ -85,7 +88,7 @@ def write_case(folder, seed, architecture, changes, afterwards, lengths=LENGTHS)
     for dtype in ("float32", "bfloat16"):
         for chunk in (5, 512):
             mbc("compile", hf, "-o", folder / f"{dtype}-{chunk}.mbcp", "--dtype", dtype, "--chunk", chunk, "--sequences", "1,3",
-                "--length", 256, *(["--patches", 512] if sees else []), *kept, "--quiet")
+                "--length", 256, *(["--patches", 512] if sees else []), *kept, *TARGET, "--quiet")
     random = np.random.default_rng(seed)
     for length in lengths:
         tokens = random.integers(11 if sees else 0, vocab, (2, length)).astype(np.int32)
@@ -131,7 +134,7 @@ def cut(source, out, layers=5, vocab=16384):
     config = json.loads((folder / "hf/config.json").read_text())
     assert config["tie_word_embeddings"]
     (folder / "hf/config.json").write_text(json.dumps(config | {"vocab_size": vocab}))
-    mbc("compile", folder / "hf", "-o", folder / "float32-512.mbcp", "--dtype", "float32", "--sequences", 8, "--length", 256, "--quiet")
+    mbc("compile", folder / "hf", "-o", folder / "float32-512.mbcp", "--dtype", "float32", "--sequences", 8, "--length", 256, *TARGET, "--quiet")
     texts = write_texts(folder, np.random.default_rng(0), vocab, range(5, 105, 5))
     (folder / "case.json").write_text(json.dumps({"lengths": [], "sees": False, "texts": texts}))
 
