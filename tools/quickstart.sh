@@ -42,7 +42,7 @@ echo "  5. ask the folder and the Megatron checkpoint the same question, on the 
 step "1. Debian packages"
 tools/install-deps.sh
 step "2. mbc"
-if ldconfig -p | grep -q 'libcuda\.so\.1'; then
+if [[ $(ldconfig -p) == *libcuda.so.1* ]]; then
   tools/cuda-headers.sh # there is a GPU: for its backend
 fi
 tools/build.sh release

@@ -87,7 +87,7 @@ for preset in "${presets[@]}"; do
     status=0
     # Without a GPU its tests run on an emulated one (test/CudaEmulator).
     emulator=
-    [[ $name != Cuda* ]] || ldconfig -p | grep -q 'libcuda\.so\.1' || emulator=$PWD/$build/emulator
+    [[ $name != Cuda* || $(ldconfig -p) == *libcuda.so.1* ]] || emulator=$PWD/$build/emulator
     env ${emulator:+LD_LIBRARY_PATH=$emulator} "$binary" --gtest_brief=1 --gtest_output="json:$results/$name.json" || status=$?
     count "$status" "$results/$name.json" "$name"
   done
